@@ -1,0 +1,126 @@
+"""What crosses every boundary between data, models and metrics?
+
+Shapes: B chains, L residues (padded to the longest), C channels. Lengths in Angstrom. Only O(L)
+numbers travel; the ``(B, L, L)`` labels are derived on the device that needs them.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from protcontact.structure.alphabet import PADDING
+from protcontact.structure.contacts import CUTOFF
+
+
+@dataclass(frozen=True, eq=False)
+class ContactBatch:
+    """Chains padded to one length.
+
+    Attributes:
+        tokens: ``(B, L)`` int64, letters as integers, `PADDING` where `mask` is False.
+        mask: ``(B, L)`` bool, True where there is a residue.
+        coordinates: ``(B, L, 3)`` float32, Angstrom: CB (CA for Gly), NaN where unresolved.
+        index: ``(B, L)`` int64, place of each residue in its full sequence, rising along L. Not
+            contiguous where a crop took two windows.
+        lengths: ``(B,)`` int64, length of each full sequence, before any crop.
+        ids: B chain ids.
+
+    Raises:
+        ValueError: If shapes, types or contents contradict each other.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    coordinates: Tensor
+    index: Tensor
+    lengths: Tensor
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.tokens.ndim != 2 or 0 in self.tokens.shape:
+            raise ValueError(f"tokens must be (B, L) and not empty, not {tuple(self.tokens.shape)}")
+        B, L = self.tokens.shape
+        expected = {
+            "tokens": ((B, L), torch.int64),
+            "mask": ((B, L), torch.bool),
+            "coordinates": ((B, L, 3), torch.float32),
+            "index": ((B, L), torch.int64),
+            "lengths": ((B,), torch.int64),
+        }
+        for name, (shape, dtype) in expected.items():
+            value = getattr(self, name)
+            if tuple(value.shape) != shape or value.dtype != dtype:
+                raise ValueError(
+                    f"{name} must be {dtype} of shape {shape}, "
+                    f"not {value.dtype} of shape {tuple(value.shape)}"
+                )
+        if len(self.ids) != B:
+            raise ValueError(f"ids must name {B} chains, not {len(self.ids)}")
+        if self.tokens.device.type == "cpu":  # looking at values would make a GPU wait
+            self._check_contents()
+
+    def _check_contents(self) -> None:
+        if not self.mask.any(dim=1).all():
+            raise ValueError("mask has a chain without residues")
+        if (self.mask[:, 1:] & ~self.mask[:, :-1]).any():
+            raise ValueError("mask must be True first and then False: padding stands at the end")
+        if not torch.equal(self.tokens == PADDING, ~self.mask):
+            raise ValueError("tokens must be PADDING exactly where mask is False")
+        if ((self.tokens < 0) | (self.tokens > PADDING)).any():
+            raise ValueError(f"tokens must lie in [0, {PADDING}]")
+        if torch.isfinite(self.coordinates[~self.mask]).any():
+            raise ValueError("coordinates must be NaN where mask is False")
+        rising = (self.index[:, 1:] > self.index[:, :-1]) | ~self.mask[:, 1:]
+        if not rising.all():
+            raise ValueError("index must rise along each chain")
+        last = self.index.masked_fill(~self.mask, -1).max(dim=1).values
+        if (self.index.masked_fill(~self.mask, 0) < 0).any() or (last >= self.lengths).any():
+            raise ValueError("index must lie in [0, length) of its full sequence")
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def resolved(self) -> Tensor:
+        """``(B, L)`` bool: residues with known coordinates."""
+        return torch.isfinite(self.coordinates).all(dim=-1)
+
+    def known(self) -> Tensor:
+        """``(B, L, L)`` bool: pairs whose truth is available."""
+        resolved = self.resolved
+        return resolved[:, :, None] & resolved[:, None, :]
+
+    def distances(self) -> Tensor:
+        """``(B, L, L)`` float32, Angstrom; NaN where not known.
+
+        Plain differences: ``torch.cdist`` may use a matrix product, which loses digits near 8.0.
+        """
+        squared = torch.zeros((), device=self.coordinates.device)
+        for axis in self.coordinates.unbind(dim=-1):
+            squared = squared + (axis[:, :, None] - axis[:, None, :]) ** 2
+        return squared.sqrt()
+
+    def contact(self, cutoff: float = CUTOFF) -> Tensor:
+        """``(B, L, L)`` bool: known pairs closer than `cutoff` Angstrom."""
+        return self.distances() < cutoff
+
+    def separation(self) -> Tensor:
+        """``(B, L, L)`` int64: ``|i - j|`` counted along the full sequence."""
+        return (self.index[:, :, None] - self.index[:, None, :]).abs()
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "ContactBatch":
+        """Return the batch on another device."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=non_blocking)
+            for name in ("tokens", "mask", "coordinates", "index", "lengths")
+        }
+        return replace(self, **moved)
+
+    def pin_memory(self) -> "ContactBatch":
+        """Return the batch in page-locked memory, for the DataLoader."""
+        pinned = {
+            name: getattr(self, name).pin_memory()
+            for name in ("tokens", "mask", "coordinates", "index", "lengths")
+        }
+        return replace(self, **pinned)

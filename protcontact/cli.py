@@ -1,0 +1,99 @@
+"""``protcontact VERB ...``: finds the verb, imports only its module, and reports mistakes.
+
+Each verb is a module of `protcontact.commands` with ``configure(parser)`` and ``run(args) -> int``;
+``fit``, ``validate`` and ``test`` belong to the Lightning CLI and get their arguments untouched.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from protcontact import __version__
+from protcontact.errors import InputError
+
+VERBS = {
+    "synth": "write synthetic folds as mmCIF and PDB files, to try things without any data",
+    "download": "fetch structures from the RCSB by id",
+    "prepare": "structure files -> a data set of labelled chains (Parquet)",
+    "split": "cluster by homology and divide a data set into train, val and test",
+    "audit": "check that no test or validation chain has a homologue in training",
+    "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
+}
+LIGHTNING_VERBS = {
+    "fit": "train a model (Lightning CLI)",
+    "validate": "score a checkpoint on the validation split (Lightning CLI)",
+    "test": "score a checkpoint on the test split (Lightning CLI)",
+}
+
+
+def _overview() -> str:
+    verbs = VERBS | LIGHTNING_VERBS
+    lines = [f"  {verb:<10}{text}" for verb, text in verbs.items()]
+    return (
+        "usage: protcontact VERB [options]\n\n"
+        "Train, compare and diagnose models that map an amino-acid sequence to its contact map.\n\n"
+        "verbs:\n" + "\n".join(lines) + "\n\n"
+        "protcontact VERB --help explains a verb. From files to scores:\n"
+        "  protcontact prepare structures/ --out data\n"
+        "  protcontact split data && protcontact audit data\n"
+        "  protcontact fit --config configs/bilstm.yaml --data.path data\n"
+        "  protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted\n"
+    )
+
+
+def _dispatch(verb: str, arguments: list[str]) -> int:
+    if verb in LIGHTNING_VERBS:
+        lightning = importlib.import_module("protcontact.commands.lightning")
+        return int(lightning.run(verb, arguments))
+    module = importlib.import_module(f"protcontact.commands.{verb}")
+    parser = argparse.ArgumentParser(
+        prog=f"protcontact {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    return int(module.run(parser.parse_args(arguments)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    With ``PROTCONTACT_DEBUG=1`` mistakes keep their traceback.
+
+    Args:
+        argv: Arguments; those of the process if None.
+
+    Returns:
+        Exit status: 0 done, 1 a check failed, 2 unusable input.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"protcontact {__version__}")
+        return 0
+    verb = arguments[0]
+    if verb not in VERBS and verb not in LIGHTNING_VERBS:
+        allowed = ", ".join([*VERBS, *LIGHTNING_VERBS])
+        print(f"protcontact: error: no verb {verb!r}; there are {allowed}", file=sys.stderr)
+        return 2
+    try:
+        return _dispatch(verb, arguments[1:])
+    except (InputError, OSError) as error:
+        if os.environ.get("PROTCONTACT_DEBUG"):
+            traceback.print_exception(error)
+        print(f"protcontact {verb}: error: {_explain(error)}", file=sys.stderr)
+        return 2
+
+
+def _explain(error: InputError | OSError) -> str:
+    """One line with the remedy; what the system refuses comes without one."""
+    if isinstance(error, InputError) or error.strerror is None:
+        return " ".join(str(error).split())
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; check the path, its permissions and the free space"

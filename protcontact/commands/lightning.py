@@ -1,0 +1,255 @@
+"""``protcontact fit | validate | test``: the Lightning CLI with this package's defaults.
+
+Everything is configured by YAML files and command-line options; classes are named by their path,
+so an encoder or head of your own needs no registration:
+
+    protcontact fit --config configs/bilstm.yaml --data.path data
+    protcontact fit --config configs/bilstm.yaml --model.encoder my_package.MyEncoder
+    protcontact test --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt --data.path data
+
+A ``base.yaml`` beside a config is read before it. ``--ckpt_path last`` goes on with the newest
+``last.ckpt`` of the run's folder.
+"""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from rich.console import Console
+
+from protcontact.atomic import write_text
+from protcontact.commands.tables import score_table
+from protcontact.data.datamodule import ContactDataModule
+from protcontact.errors import InputError
+from protcontact.training.checkpoint import KEY, describe, read_checkpoint
+from protcontact.training.loggers import run_loggers
+from protcontact.training.module import ContactModule, count_parameters
+
+# Warnings that tell a user of this package nothing to act on.
+NOISE = (
+    ".*does not have many workers.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*LightningCLI's args parameter is intended.*",
+    ".*is not supported by the model summary.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
+    ".*smaller than the logging interval.*",
+)
+
+
+class LogConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run's folder and the same settings into every logger."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Hand the settings to the loggers, with the size of the model and the data's identity."""
+        data = getattr(trainer, "datamodule", None)
+        facts: dict[str, Any] = {"parameters": count_parameters(pl_module)}
+        if isinstance(data, ContactDataModule):
+            facts["data_fingerprint"] = data.fingerprint
+        settings = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams({**settings, **facts})
+
+
+class ContactCLI(LightningCLI):
+    """The Lightning CLI for a `ContactModule` on a `ContactDataModule`."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One seed for the weights, the order of the data, the crops and the dropout."""
+        parser.link_arguments(
+            "seed_everything", "data.seed", compute_fn=lambda seed: int(seed or 0)
+        )
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer; what they refuse is the user's setting.
+
+        Raises:
+            InputError: If a class refuses its arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError) as error:
+            raise InputError(str(error)) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Log to CSV and wandb unless the config names other loggers or ``false``."""
+        settings = self._get(self.config_init, "trainer")
+        if settings.logger in (None, True) and not settings.fast_dev_run:
+            kwargs["logger"] = run_loggers(settings.default_root_dir or "runs")
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; ``--ckpt_path last`` goes on with the last checkpoint of this run's newest start.
+
+        Raises:
+            InputError: If the training would end before its first validation.
+        """
+        steps, interval = self.trainer.max_steps, self.trainer.val_check_interval
+        if isinstance(interval, int) and 0 < steps < interval:
+            raise InputError(
+                f"{steps} steps end before the first validation, so there would be no best "
+                f"checkpoint; add --trainer.val_check_interval {steps}"
+            )
+        self.trainer.fit(**self._safe(kwargs, required=False))
+
+    def validate(self, **kwargs: Any) -> None:
+        """Score a checkpoint on the validation split."""
+        self.trainer.validate(**self._safe(kwargs, required=True), verbose=False)
+        self._report("val")
+
+    def test(self, **kwargs: Any) -> None:
+        """Score a checkpoint on the test split."""
+        self.trainer.test(**self._safe(kwargs, required=True), verbose=False)
+        self._report("test")
+
+    def _safe(self, kwargs: dict[str, Any], required: bool) -> dict[str, Any]:
+        """Look at the checkpoint before Lightning does, and never let it run code.
+
+        Raises:
+            InputError: If a checkpoint is required and missing, or not one of ours.
+        """
+        path = kwargs.get("ckpt_path")
+        kwargs.pop("verbose", None)
+        if path is None:
+            if required:
+                raise InputError("--ckpt_path is missing; name the .ckpt file that is to be scored")
+            return kwargs
+        if path == "last":
+            path = _last(Path(self.trainer.default_root_dir))
+            print(f"going on from {path}")
+        content = read_checkpoint(path)
+        _refuse_other_model(path, content[KEY], self.model)
+        if not required and content["global_step"] >= self.trainer.max_steps > 0:
+            raise InputError(
+                f"checkpoint {path} has done all of its {content['global_step']} steps; "
+                "raise --trainer.max_steps to go on"
+            )
+        return {**kwargs, "ckpt_path": str(path), "weights_only": True}
+
+    def _report(self, stage: str) -> None:
+        """Print the scores beside the null and write them for every chain."""
+        module = self.model
+        assert isinstance(module, ContactModule)
+        folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)  # on every rank
+        if not self.trainer.is_global_zero:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        nulls = {"separation": module.null_scores} if module.has_prior else {}
+        module.scores.write_table(folder / f"{stage}_chains.tsv", nulls)
+        summaries = {"model": module.scores.summary()}
+        summaries |= {name: null.summary() for name, null in nulls.items()}
+        text = json.dumps(summaries, indent=1)
+        write_text(folder / f"{stage}_scores.json", text + "\n")
+        Console().print(score_table(summaries, stage))
+        print(f"per chain: {folder / f'{stage}_chains.tsv'}")
+
+
+def _last(folder: Path) -> Path:
+    """Find ``last.ckpt`` of the newest start that left one.
+
+    Raises:
+        InputError: If there is none, or a newer start left none: it would be passed over silently.
+    """
+    starts = sorted(folder.glob("version_*"), key=lambda path: int(path.name.split("_")[1]))
+    starts = [start for start in starts if (start / "checkpoints").is_dir()]
+    if not starts:
+        raise InputError(
+            f"no last.ckpt below {folder}, so there is nothing to go on with; leave out --ckpt_path"
+        )
+    last = starts[-1] / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        raise InputError(f"{last} does not exist; name the checkpoint to go on with")
+    return last
+
+
+def _refuse_other_model(path: str | Path, description: dict[str, Any], module: Any) -> None:
+    """Say which setting differs, before tensors of different shapes do.
+
+    Raises:
+        InputError: If the checkpoint describes another model than the config.
+    """
+    for part in ("encoder", "head"):
+        own = describe(getattr(module.model, part))
+        stored = description[part]
+        if own["class_path"] != stored["class_path"]:
+            differs = [("class", stored["class_path"], own["class_path"])]
+        else:
+            values = own["init_args"]
+            differs = [
+                (name, value, values.get(name))
+                for name, value in stored["init_args"].items()
+                if values.get(name) != value
+            ]
+        for name, value, other in differs:
+            raise InputError(
+                f"checkpoint {path} has an {part} with {name} {value}, the config one with "
+                f"{other}; leave out --config to use the checkpoint's own"
+            )
+
+
+def with_base(arguments: list[str]) -> list[str]:
+    """Read ``base.yaml`` beside a config before it, and a run's own config for its checkpoint.
+
+    Args:
+        arguments: As typed behind the verb.
+
+    Returns:
+        The same with ``--config`` added where it goes without saying.
+    """
+    flat: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-c", "--ckpt_path"):
+            flat += ["--config" if name == "-c" else name, *([value] if equals else [])]
+        else:
+            flat.append(argument)
+    named = list(zip(flat, flat[1:], strict=False))
+    configs = [Path(value) for name, value in named if name == "--config"]
+    bases = {path.with_name("base.yaml") for path in configs}
+    bases = {base for base in bases if base.is_file() and base not in configs}
+    added = [word for base in sorted(bases) for word in ("--config", str(base))]
+    checkpoints = [value for name, value in named if name == "--ckpt_path" and value != "last"]
+    if not configs and checkpoints:
+        own = Path(checkpoints[-1]).absolute().parent.parent / "config.yaml"
+        added = ["--config", str(own)] if own.is_file() else []
+    return added + flat
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Run one verb of the Lightning CLI.
+
+    Args:
+        verb: ``fit``, ``validate`` or ``test``.
+        arguments: What stands behind it.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        InputError: If the arguments or configs are unusable.
+    """
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for noise in NOISE:
+        warnings.filterwarnings("ignore", noise)
+    parser_kwargs = {"exit_on_error": False, "prog": "protcontact"}
+    try:
+        ContactCLI(
+            ContactModule,
+            ContactDataModule,
+            save_config_callback=LogConfig,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"default_root_dir": "runs"},
+            seed_everything_default=0,
+            parser_kwargs=parser_kwargs | {name: {"exit_on_error": False} for name in (verb,)},
+            args=[verb, *with_base(arguments)],
+        )
+    except (jsonargparse.ArgumentError, MisconfigurationException) as error:
+        raise InputError(
+            " ".join(str(error).split()) + f"; see protcontact {verb} --help"
+        ) from error
+    return 0

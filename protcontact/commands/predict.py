@@ -1,0 +1,94 @@
+"""Predict contacts with a trained checkpoint.
+
+INPUT is any mixture of FASTA files, structure files (PDB, mmCIF, BinaryCIF, also gzipped), folders,
+glob patterns and tar archives. For each chain DIR gets NAME.rr (CASP format), NAME.npz
+(probabilities, sequence, numbering) and NAME.png; where the input is a structure also NAME.pml and
+NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its scores. report.tsv has a
+line for every input, with the reason where there is no prediction.
+
+Examples:
+  protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted
+  protcontact predict --checkpoint best.ckpt --input 1abc.cif structures/ --out predicted
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from protcontact.commands.tables import score_table
+from protcontact.data.progress import progress
+from protcontact.errors import InputError
+from protcontact.metrics.running import ContactScores
+from protcontact.report.prediction import Outcome, predict_all, write_report
+from protcontact.report.targets import read_targets
+from protcontact.training.checkpoint import load_model
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, metavar="FILE", help="written by protcontact fit")
+    add("--input", required=True, nargs="+", metavar="INPUT", help="FASTA or structures")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for what is predicted")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add(
+        "--allow-ca-only",
+        action="store_true",
+        help="score chains that have only CA atoms by CA distances (default: leave them out)",
+    )
+    add(
+        "--trust-package",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="packages besides protcontact whose classes a checkpoint may name",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, and print what became of the inputs.
+
+    Returns:
+        0, or 1 if any input has no prediction.
+
+    Raises:
+        InputError: If the checkpoint, the device or all inputs are unusable.
+    """
+    model = load_model(args.checkpoint, args.trust_package).to(_device(args.device))
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="protcontact-") as spool:
+        targets, failed = read_targets(args.input, Path(spool), args.allow_ca_only)
+    if not targets:
+        reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
+        raise InputError(f"no input has a protein sequence to predict; the first: {reason}")
+    with progress("predicting", len(targets)) as advance:
+        outcomes = predict_all(model, targets, args.out, args.device, advance)
+    write_report(args.out / "report.tsv", outcomes, failed)
+    _print_scores(outcomes)
+    missing = [row for row in outcomes if row.problem]
+    print(f"{len(outcomes) - len(missing)} chains predicted, files in {args.out}")
+    if missing or failed:
+        print(f"{len(missing) + len(failed)} without prediction, see {args.out / 'report.tsv'}")
+    return 1 if missing or failed else 0
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} cannot be used ({reason}); try --device cpu") from error
+    return device
+
+
+def _print_scores(outcomes: list[Outcome]) -> None:
+    scores = ContactScores()
+    for row in outcomes:
+        if row.scores is not None:
+            scores.add(row.scores)
+    if len(scores):
+        Console().print(score_table({"model": scores.summary()}, "against the structures"))

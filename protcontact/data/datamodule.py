@@ -1,0 +1,287 @@
+"""How do prepared chains reach the model, on any number of devices?
+
+`ContactDataModule` opens a data set that was prepared and split, and serves `ContactBatch`es:
+crops for training, full chains for validation and test.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from protcontact.batch import ContactBatch
+from protcontact.data import splitfile
+from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket, crop
+from protcontact.data.store import ChainStore
+from protcontact.errors import InputError
+from protcontact.structure.alphabet import PADDING
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """The residues of one chain that a batch shows.
+
+    Attributes:
+        id: Chain id.
+        length: Residues of the full sequence.
+        codes: ``(L,)`` letters as integers.
+        coordinates: ``(L, 3)`` float32, Angstrom, NaN where unresolved.
+        index: ``(L,)`` places in the full sequence.
+    """
+
+    id: str
+    length: int
+    codes: np.ndarray
+    coordinates: np.ndarray
+    index: np.ndarray
+
+
+def collate(pieces: list[Piece]) -> ContactBatch:
+    """Pad pieces to the longest of them."""
+    B, L = len(pieces), max(len(piece.codes) for piece in pieces)
+    tokens = torch.full((B, L), PADDING, dtype=torch.int64)
+    coordinates = torch.full((B, L, 3), float("nan"))
+    index = torch.zeros((B, L), dtype=torch.int64)
+    for row, piece in enumerate(pieces):
+        shown = len(piece.codes)
+        tokens[row, :shown] = torch.from_numpy(piece.codes.astype(np.int64))
+        coordinates[row, :shown] = torch.from_numpy(piece.coordinates)
+        index[row, :shown] = torch.from_numpy(piece.index)
+    lengths = torch.tensor([piece.length for piece in pieces])
+    ids = tuple(piece.id for piece in pieces)
+    return ContactBatch(tokens, tokens != PADDING, coordinates, index, lengths, ids)
+
+
+class ContactDataset(Dataset):
+    """Builds a `ContactBatch` from a `PlannedBatch`.
+
+    Args:
+        store: The chains.
+        crop_size: Longest crop in training.
+        far_crops: Probability that a crop consists of two windows.
+    """
+
+    def __init__(self, store: ChainStore, crop_size: int, far_crops: float) -> None:
+        self.store = store
+        self.crop_size = crop_size
+        self.far_crops = far_crops
+
+    def __getitem__(self, planned: PlannedBatch) -> ContactBatch:
+        """Read, crop and pad the planned rows."""
+        return collate([self._piece(row, planned.seed) for row in planned.rows])
+
+    def _piece(self, row: int, seed: tuple[int, int] | None) -> Piece:
+        codes, coordinates = self.store.arrays(row)
+        length = len(codes)
+        index = np.arange(length)
+        if seed is not None:
+            random = np.random.default_rng((*seed, row))
+            index = crop(length, self.crop_size, self.far_crops, random)
+        return Piece(self.store.ids[row], length, codes[index], coordinates[index], index)
+
+
+class WholeChains(Sequence[ContactBatch]):
+    """Batches of full chains by number, without a loader.
+
+    Args:
+        dataset: Builds the batches.
+        planned: Which rows each batch holds.
+    """
+
+    def __init__(self, dataset: ContactDataset, planned: list[PlannedBatch]) -> None:
+        self.dataset = dataset
+        self.planned = planned
+
+    def __len__(self) -> int:
+        return len(self.planned)
+
+    def __getitem__(self, number: int) -> ContactBatch:  # type: ignore[override]
+        """Build one batch."""
+        return self.dataset[self.planned[number]]
+
+
+class ResumableLoader(DataLoader):
+    """A loader that knows how many batches of the epoch it has handed out.
+
+    Lightning stores ``state_dict()`` in its checkpoints, so a run killed in the middle of an epoch
+    goes on with the next batch instead of the first. Batches that workers fetched ahead do not
+    count.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._given = 0
+        self._skip = 0
+        super().__init__(*args, **kwargs)
+
+    def __iter__(self) -> Iterator[ContactBatch]:  # type: ignore[override]
+        """Hand out the rest of the epoch.
+
+        Yields:
+            One batch per step.
+        """
+        skip, self._skip = self._skip, 0
+        self._given = skip
+        sampler = self.sampler
+        assert isinstance(sampler, PairBudgetSampler)
+        sampler.start = skip
+        for batch in super().__iter__():
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Number of batches of the running epoch that were handed out, and of all of them."""
+        return {"given": self._given, "length": len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave out that many batches of the next epoch to be started.
+
+        Raises:
+            InputError: If an epoch has another number of batches now.
+        """
+        if state["length"] != len(self):
+            raise InputError(
+                f"an epoch had {state['length']} batches and now has {len(self)}, so the run "
+                "cannot go on in its middle; use the same data, pair_budget, crop_size and devices"
+            )
+        self._skip = self._given = state["given"] if state["given"] < len(self) else 0
+
+
+class ContactDataModule(pl.LightningDataModule):
+    """Serves a prepared and split data set.
+
+    Args:
+        path: Folder written by ``protcontact prepare`` and ``protcontact split``.
+        pair_budget: Most padded residue pairs (B L^2) of a training batch; memory follows it.
+        eval_pair_budget: The same for validation and test, where no gradients are kept.
+        crop_size: Most residues of a chain that a training step sees.
+        far_crops: Probability that the crop of a longer chain is two windows far apart.
+        workers: Processes that load batches beside the training process.
+        seed: Of order and crops.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        path: str = "data",
+        pair_budget: int = 131_072,
+        eval_pair_budget: int = 131_072,
+        crop_size: int = 192,
+        far_crops: float = 0.2,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(pair_budget, eval_pair_budget, crop_size) < 1 or workers < 0:
+            raise ValueError(
+                "pair_budget, eval_pair_budget and crop_size must be >= 1 and workers >= 0, not "
+                f"{pair_budget}, {eval_pair_budget}, {crop_size} and {workers}"
+            )
+        if not 0.0 <= far_crops <= 1.0:
+            raise ValueError(f"far_crops must lie in [0, 1], not {far_crops}")
+        self.path = Path(path)
+        self.pair_budget = pair_budget
+        self.eval_pair_budget = eval_pair_budget
+        self.crop_size = crop_size
+        self.far_crops = far_crops
+        self.workers = workers
+        self.seed = seed
+        self._rows: dict[str, list[int]] = {}
+
+    def setup(self, stage: str) -> None:
+        """Open the data set and look up which row belongs to which split.
+
+        Raises:
+            InputError: If a chain is in no split.
+        """
+        self.store = ChainStore(self.path)
+        splits = splitfile.read_splits(self.path)
+        self._rows = {}
+        for row, name in enumerate(self.store.ids):
+            if name not in splits:
+                raise InputError(
+                    f"chain {name!r} of {self.path} is in no split; the data set has changed since "
+                    f"it was divided: run `protcontact split {self.path}` again"
+                )
+            self._rows.setdefault(splits[name], []).append(row)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data: changes whenever a chain, a label or the split does."""
+        splits = (self.path / splitfile.NAME).read_bytes()
+        return hashlib.sha256(self.store.fingerprint.encode() + splits).hexdigest()
+
+    def sequence_hashes(self, split: str) -> torch.Tensor:
+        """Sorted ``(N,)`` int64, one per distinct sequence of a split: what was trained on."""
+        sequences = self.store.column("sequence")
+        digests = {
+            hashlib.blake2b(sequences[row].encode(), digest_size=8).digest()
+            for row in self.rows(split)
+        }
+        return torch.tensor(sorted(int.from_bytes(d, "little", signed=True) for d in digests))
+
+    def rows(self, split: str) -> list[int]:
+        """Rows of one split in the store.
+
+        Raises:
+            InputError: If the split has no chains.
+        """
+        rows = self._rows.get(split, [])
+        if not rows:
+            raise InputError(
+                f"the {split} split of {self.path} has no chains; prepare more structures or "
+                "change the fractions of `protcontact split`"
+            )
+        return rows
+
+    def loader(self, split: str, training: bool = False) -> ResumableLoader:
+        """Batches of one split: shuffled crops if `training`, else full chains in fixed order."""
+        sampler = PairBudgetSampler(
+            self.store.lengths,
+            self.rows(split),
+            budget=self.pair_budget if training else self.eval_pair_budget,
+            crop_size=self.crop_size if training else None,
+            shuffle=training,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world=self.trainer.world_size if self.trainer else 1,
+        )
+        return ResumableLoader(
+            ContactDataset(self.store, self.crop_size, self.far_crops),
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.workers > 0,
+        )
+
+    def whole_chains(self, split: str) -> "WholeChains":
+        """Plan full chains of one split for this process alone, whatever the number of ranks."""
+        batches = bucket(self.store.lengths.tolist(), self.rows(split), self.eval_pair_budget)
+        dataset = ContactDataset(self.store, self.crop_size, self.far_crops)
+        return WholeChains(dataset, [PlannedBatch(rows, None) for rows in batches])
+
+    def whole_chain(self, row: int) -> ContactBatch:
+        """One full chain as a batch of one."""
+        return ContactDataset(self.store, self.crop_size, self.far_crops)[
+            PlannedBatch((row,), None)
+        ]
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Crops of the train split."""
+        return self.loader("train", training=True)
+
+    def val_dataloader(self) -> ResumableLoader:
+        """Full chains of the val split."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> ResumableLoader:
+        """Full chains of the test split."""
+        return self.loader("test")

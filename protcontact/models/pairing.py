@@ -1,0 +1,79 @@
+"""How do vectors of residues become maps of pairs, and maps become comparable?
+
+Symmetrisation, the average-product correction and the embedding of sequence separation.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same numbers in float32, or in float64 if that is what they are in."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def symmetrize(x: Tensor) -> Tensor:
+    """``(..., L, L) -> (..., L, L)``: mean of x and its transpose."""
+    return 0.5 * (x + x.transpose(-1, -2))
+
+
+def average_product_correction(maps: Tensor) -> Tensor:
+    """Subtract what the row and column means alone predict (Dunn, Wahl and Gloor 2008).
+
+    ``F_ij - F_i. F_.j / F_..`` with sums over rows and columns. Always computed in float32 or
+    wider: in half precision the product of two row sums overflows from L = 256 on.
+
+    Args:
+        maps: ``(..., L, L)``, zero at padding.
+
+    Returns:
+        ``(..., L, L)``; unchanged where the total is 0.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        maps = at_least_float32(maps)
+        rows = maps.sum(dim=-1, keepdim=True)
+        columns = maps.sum(dim=-2, keepdim=True)
+        total = rows.sum(dim=-2, keepdim=True)
+        return maps - rows * columns / torch.where(total == 0, 1.0, total)
+
+
+def attention_maps(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """Softmax attention ``(B, K, L, D), (B, K, L, D), (B, L) -> (B, K, L, L)``; 0 at padding."""
+    scores = at_least_float32(q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
+    scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+    return scores.softmax(dim=-1) * mask[:, None, :, None]
+
+
+class SeparationEmbedding(nn.Module):
+    """Vector for each sequence separation ``|i - j|``.
+
+    Exact up to 32 residues, then in bins that grow geometrically: contacts at 200 and 210 residues
+    are alike, contacts at 3 and 4 are not. Separations above 1,024 share the last bin.
+
+    Args:
+        channels: C of the vectors.
+    """
+
+    EXACT = 32
+    LARGEST = 1024
+    BINS = 48
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(self.BINS, channels)
+        nn.init.normal_(self.vectors.weight, std=0.02)
+
+    def bins(self, index: Tensor) -> Tensor:
+        """``(B, L) -> (B, L, L)``: bin of each pair."""
+        separation = (index[:, :, None] - index[:, None, :]).abs()
+        growth = (self.BINS - 1 - self.EXACT) / torch.log2(
+            torch.tensor(self.LARGEST / self.EXACT)
+        ).item()
+        coarse = self.EXACT + growth * torch.log2(separation.clamp(min=1) / self.EXACT)
+        return torch.where(
+            separation < self.EXACT, separation, coarse.long().clamp(max=self.BINS - 1)
+        )
+
+    def forward(self, index: Tensor) -> Tensor:
+        """``(B, L) -> (B, L, L, C)``."""
+        return self.vectors(self.bins(index))

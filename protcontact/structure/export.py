@@ -1,0 +1,150 @@
+"""Predicted contacts for molecular viewers, in the numbering that the viewer shows.
+
+PyMOL (``.pml``) and ChimeraX (``.cxc``) scripts draw the strongest predicted contacts of a chain as
+dashed lines between CB atoms (CA for glycine), in author chain id and author residue numbers with
+insertion codes; blue if the pair is in contact in the structure, red if not, grey if unknown.
+`write_npz` keeps the numbers themselves.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from protcontact.structure.chain import Chain
+from protcontact.structure.contacts import CONTACT, NO_CONTACT, UNKNOWN_PAIR, contact_map
+from protcontact.structure.rr import rank_pairs
+
+_PYMOL_COLOURS = {CONTACT: "marine", NO_CONTACT: "red", UNKNOWN_PAIR: "grey"}
+_CHIMERAX_COLOURS = {CONTACT: "dodger blue", NO_CONTACT: "red", UNKNOWN_PAIR: "gray"}
+_NAMES = {CONTACT: "contact", NO_CONTACT: "no_contact", UNKNOWN_PAIR: "unknown"}
+
+
+def drawable_pairs(
+    chain: Chain, scores: np.ndarray, min_separation: int, top: int
+) -> list[tuple[int, int, int]]:
+    """The strongest `top` pairs that a viewer can draw: ``(i, j, label)``.
+
+    Pairs of residues without coordinates or without an author number have no ends to draw to, and
+    are skipped after the choice, so that the same pairs are meant as in an RR file.
+
+    Raises:
+        ValueError: If the scores do not fit the chain.
+    """
+    if scores.shape != (len(chain), len(chain)):
+        raise ValueError(
+            f"scores must be ({len(chain)}, {len(chain)}) like the chain, not {scores.shape}"
+        )
+    labels = contact_map(chain)
+    visible = np.isfinite(chain.coordinates).all(axis=1) & np.array(
+        [number != "" for number in chain.numbering]
+    )
+    pairs = rank_pairs(scores, min_separation, top)
+    pairs = pairs[visible[pairs].all(axis=1)]
+    return [(i, j, int(labels[i, j])) for i, j in pairs.tolist()]
+
+
+def write_pymol(
+    path: str | Path, chain: Chain, scores: np.ndarray, *, min_separation: int = 6, top: int
+) -> int:
+    """Write a PyMOL script; load the structure before running it.
+
+    Args:
+        path: File to write (``.pml``).
+        chain: The chain, length L.
+        scores: ``(L, L)`` scores, symmetric.
+        min_separation: Least ``|i - j|``.
+        top: Number of strongest pairs.
+
+    Returns:
+        Number of lines drawn.
+    """
+    pairs = drawable_pairs(chain, scores, min_separation, top)
+    lines = [
+        f"# {_title(chain, len(pairs))}",
+        f"# load the structure first, e.g. load {chain.source}",
+    ]
+    for i, j, label in pairs:
+        ends = f"{_pymol_atom(chain, i)}, {_pymol_atom(chain, j)}"
+        lines.append(f"distance predicted_{_NAMES[label]}, {ends}")
+    for label in dict.fromkeys(label for _, _, label in pairs):
+        name = f"predicted_{_NAMES[label]}"
+        lines += [f"color {_PYMOL_COLOURS[label]}, {name}", f"hide labels, {name}"]
+    lines += ["set dash_width, 2.5", "set dash_gap, 0.4", ""]
+    Path(path).write_text("\n".join(lines), encoding="utf-8")
+    return len(pairs)
+
+
+def write_chimerax(
+    path: str | Path, chain: Chain, scores: np.ndarray, *, min_separation: int = 6, top: int
+) -> int:
+    """Write a ChimeraX command file; open the structure before running it.
+
+    Args:
+        path: File to write (``.cxc``).
+        chain: The chain, length L.
+        scores: ``(L, L)`` scores, symmetric.
+        min_separation: Least ``|i - j|``.
+        top: Number of strongest pairs.
+
+    Returns:
+        Number of pseudobonds drawn.
+    """
+    pairs = drawable_pairs(chain, scores, min_separation, top)
+    lines = [
+        f"# {_title(chain, len(pairs))}",
+        f"# open the structure first, e.g. open {chain.source}",
+    ]
+    for i, j, label in pairs:
+        lines.append(
+            f"pbond {_chimerax_atom(chain, i)} {_chimerax_atom(chain, j)} "
+            f'color "{_CHIMERAX_COLOURS[label]}" radius 0.1 dashes 8 '
+            f"name predicted_{_NAMES[label]}"
+        )
+    Path(path).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return len(pairs)
+
+
+def write_npz(path: str | Path, chain: Chain, scores: np.ndarray) -> None:
+    """Write scores, labels and numbering of a chain as a compressed numpy archive.
+
+    Arrays: ``scores`` (L, L) float32; ``labels`` (L, L) int8, 1 contact, 0 no contact, -1 unknown;
+    ``sequence``; ``numbering`` (L,); ``chain_id``; ``id``.
+
+    Raises:
+        ValueError: If the scores do not fit the chain.
+    """
+    if scores.shape != (len(chain), len(chain)):
+        raise ValueError(
+            f"scores must be ({len(chain)}, {len(chain)}) like the chain, not {scores.shape}"
+        )
+    with open(path, "wb") as file:  # given a name, numpy would add another suffix to it
+        np.savez_compressed(
+            file,
+            scores=scores.astype(np.float32),
+            labels=contact_map(chain),
+            sequence=np.array(chain.sequence),
+            numbering=np.array(chain.numbering),
+            chain_id=np.array(chain.chain_id),
+            id=np.array(chain.id),
+        )
+
+
+def _title(chain: Chain, drawn: int) -> str:
+    return f"protcontact: {drawn} strongest predicted contacts of {chain.id}"
+
+
+def _atom_name(chain: Chain, index: int) -> str:
+    """Atom that stands for a residue: CA where CB was built, for there is none to draw to."""
+    built = index in chain.report.imputed_cb
+    return "CA" if chain.ca_only or built or chain.sequence[index] == "G" else "CB"
+
+
+def _pymol_atom(chain: Chain, index: int) -> str:
+    number = chain.numbering[index].replace("-", "\\-")  # a bare minus means a range
+    atom = _atom_name(chain, index)
+    return f"(chain '{chain.chain_id}' and resi {number} and name {atom} and alt ''+A)"
+
+
+def _chimerax_atom(chain: Chain, index: int) -> str:
+    where = f"/{chain.chain_id}" if chain.chain_id else ""
+    return f"{where}:{chain.numbering[index]}@{_atom_name(chain, index)}"

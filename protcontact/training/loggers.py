@@ -1,0 +1,52 @@
+"""Where do the numbers of a run go?
+
+A CSV file in the run's folder, always, and wandb where it is installed: online if the user is
+logged in, offline otherwise, so that nothing ever asks for an account.
+"""
+
+import importlib.util
+import netrc
+import os
+from pathlib import Path
+
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+
+def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger]:
+    """Make the loggers of a run.
+
+    Args:
+        folder: The run's folder; each start writes into a new ``version_N`` below it.
+        project: wandb project.
+
+    Returns:
+        The CSV logger first: its folder is the run's log folder.
+    """
+    csv = CSVLogger(save_dir=str(folder), name="")
+    if importlib.util.find_spec("wandb") is None:
+        return [csv]
+    # only on rank 0: another rank would see the folder and count itself a version further
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        Path(csv.log_dir).mkdir(parents=True, exist_ok=True)
+    online = logged_in() and os.environ.get("WANDB_MODE", "online") == "online"
+    return [
+        csv,
+        WandbLogger(
+            name=Path(folder).name, save_dir=csv.log_dir, project=project, offline=not online
+        ),
+    ]
+
+
+def logged_in() -> bool:
+    """Whether wandb would find an API key, looked up without loading wandb or asking anyone."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    if not file.is_file():
+        return False
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    try:
+        return netrc.netrc(str(file)).authenticators(host) is not None
+    except netrc.NetrcParseError:
+        return False

@@ -1,0 +1,239 @@
+"""How is a contact model trained, validated and tested?
+
+`ContactModule` puts an encoder and a pair head under the masked contact loss, AdamW with warm-up
+and cosine decay, and this package's one definition of the scores.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from protcontact.batch import ContactBatch
+from protcontact.data.datamodule import ContactDataModule
+from protcontact.errors import InputError
+from protcontact.metrics.loss import masked_contact_loss
+from protcontact.metrics.nulls import SeparationPrior
+from protcontact.metrics.running import ContactScores
+from protcontact.models.contract import ContactModel, Encoder, PairHead
+from protcontact.training.checkpoint import FORMAT, KEY, describe
+
+AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
+
+
+class ContactModule(pl.LightningModule):
+    """Trains ``head(encoder(batch))`` to predict contacts.
+
+    Args:
+        encoder: Residues to vectors.
+        head: Makes the pair head for a number of channels; called with ``encoder.out_channels``.
+        optimizer: Makes the optimizer for parameter groups. Weight decay applies to matrices only.
+        warmup_steps: Steps in which the learning rate rises from 0.
+        final_lr: Learning rate at the last step, as a share of the highest; cosine in between.
+        min_separation: Smallest ``|i - j|`` that enters the loss.
+        positive_weight: Factor on the loss of contacts.
+
+    Raises:
+        ValueError: If `warmup_steps` is negative or `final_lr` is outside ``[0, 1]``.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Callable[[int], PairHead],
+        optimizer: OptimizerCallable = AdamW,
+        warmup_steps: int = 100,
+        final_lr: float = 0.0,
+        min_separation: int = 6,
+        positive_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if warmup_steps < 0 or not 0.0 <= final_lr <= 1.0:
+            raise ValueError(
+                "warmup_steps must be >= 0 and final_lr in [0, 1], "
+                f"not {warmup_steps} and {final_lr}"
+            )
+        self.model = ContactModel(encoder, head(encoder.out_channels))
+        self.optimizer = optimizer
+        self.warmup_steps = warmup_steps
+        self.final_lr = final_lr
+        self.min_separation = min_separation
+        self.positive_weight = positive_weight
+        self.prior = SeparationPrior()
+        self.scores = ContactScores()
+        self.null_scores = ContactScores()
+        self.trained_on = torch.empty(0, dtype=torch.int64)
+        self._null_of = ""  # the stage whose null is complete; it never changes within a run
+
+    def setup(self, stage: str) -> None:
+        """Note which sequences are trained on."""
+        self._null_of = ""
+        data = self._data
+        if stage == "fit" and data is not None:
+            self.trained_on = data.sequence_hashes("train")
+
+    @property
+    def _data(self) -> ContactDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, ContactDataModule) else None
+
+    def forward(self, batch: ContactBatch) -> Tensor:
+        """Logits ``(B, L, L)``."""
+        return self.model(batch)
+
+    def loss(self, logits: Tensor, batch: ContactBatch) -> Tensor:
+        """Masked cross-entropy with this module's settings."""
+        return masked_contact_loss(
+            logits,
+            batch,
+            min_separation=self.min_separation,
+            positive_weight=self.positive_weight,
+        )
+
+    def training_step(self, batch: ContactBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch of crops."""
+        loss = self.loss(self(batch), batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: ContactBatch, batch_idx: int) -> None:
+        """Score full chains of the validation split."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: ContactBatch, batch_idx: int) -> None:
+        """Score full chains of the test split."""
+        self._score(batch, "test")
+
+    def _score(self, batch: ContactBatch, stage: str) -> None:
+        logits = self(batch)
+        loss = self.loss(logits, batch)
+        self.log(f"{stage}/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        self.scores.update(logits, batch)
+        if self.has_prior and self._null_of != stage:
+            self.null_scores.update(self.prior.scores(batch.index), batch)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether the separation prior was counted, here or in the run that left the checkpoint."""
+        return bool(self.prior.pairs.sum() > 0)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the rows of the last epoch."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the rows of the last run, and refuse to score what was trained on."""
+        self._refuse_trained("test")
+        self._reset("test")
+
+    def _reset(self, stage: str) -> None:
+        self.scores.reset()
+        if self._null_of != stage:
+            self.null_scores.reset()
+
+    def _refuse_trained(self, split: str) -> None:
+        if self._data is None:
+            return
+        shared = torch.isin(self._data.sequence_hashes(split), self.trained_on).sum()
+        if shared > 0:
+            raise InputError(
+                f"{int(shared)} sequences of the {split} split of {self._data.path} were in the "
+                "training of this checkpoint; score it on the split that it was trained with"
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        """Join the rows of all ranks and log their means."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Join the rows of all ranks and log their means."""
+        self._log_scores("test")
+
+    def _log_scores(self, stage: str) -> None:
+        self.scores = self.scores.gather()
+        if self._null_of != stage:
+            self.null_scores = self.null_scores.gather()
+            self._null_of = "" if self.trainer.sanity_checking else stage
+        self.log_dict({f"{stage}/{name}": value for name, value in self.scores.summary().items()})
+        if self.has_prior:
+            null = self.null_scores.summary()
+            kept = {name: value for name, value in null.items() if "/P@L" in name}
+            self.log_dict({f"{stage}/null/{name}": value for name, value in kept.items()})
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW on two groups, with a warm-up and a cosine that ends with the training."""
+        matrices = [p for p in self.parameters() if p.requires_grad and p.ndim >= 2]
+        vectors = [p for p in self.parameters() if p.requires_grad and p.ndim < 2]
+        optimizer = self.optimizer([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
+        total = self.trainer.estimated_stepping_batches
+        schedule = LambdaLR(
+            optimizer, warmup_cosine(self.warmup_steps, float(total), self.final_lr)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Describe the model, and keep the null that its scores are read against."""
+        checkpoint[KEY] = {
+            "format": FORMAT,
+            "encoder": describe(self.model.encoder),
+            "head": describe(self.model.head),
+            "prior": self.prior.state_dict(),
+            "trained_on": self.trained_on,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the null of the training set, and what was in it.
+
+        Raises:
+            InputError: If training is to go on with another train split.
+        """
+        trained_on = checkpoint[KEY]["trained_on"]
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        if fitting and self._data is not None and not torch.equal(trained_on, self.trained_on):
+            raise InputError(
+                f"the train split of {self._data.path} is not the one this run was started with; "
+                "restore it, or start anew without --ckpt_path"
+            )
+        self.trained_on = trained_on
+        self.prior = SeparationPrior.from_state_dict(checkpoint[KEY]["prior"])
+
+
+def warmup_cosine(warmup: int, total: float, final: float) -> Callable[[int], float]:
+    """Factor on the learning rate: linear from 0 to 1, then a half cosine to `final`.
+
+    A function and not an object: torch keeps the state of objects in checkpoints, and a run that is
+    resumed with more steps would get the end of the old schedule.
+
+    Args:
+        warmup: Steps of the rise.
+        total: Steps of the whole training; infinite keeps 1 after the rise.
+        final: Factor at the last step.
+
+    Returns:
+        Step, counting from 0 -> factor.
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if math.isinf(total):
+            return 1.0
+        done = min(1.0, (step - warmup) / max(1.0, total - warmup))
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
+
+    return factor
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable numbers."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

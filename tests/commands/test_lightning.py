@@ -1,0 +1,288 @@
+"""``protcontact fit | validate | test`` as called by users: results, refusals, kill and resume."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from protcontact.cli import main
+from protcontact.commands.lightning import with_base
+from protcontact.data.splitfile import Assignment, write_assignments
+from protcontact.data.store import write_store
+from tests.data.chains import random_chain
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "model": {
+        "encoder": {
+            "class_path": "protcontact.models.encoders.recurrent.BiLSTM",
+            "init_args": {"channels": 4, "layers": 1, "dropout": 0.1, "corruption": 0.1},
+        },
+        "head": {"class_path": "protcontact.models.heads.bilinear.Bilinear"},
+        "warmup_steps": 2,
+    },
+    "data": {"pair_budget": 8000, "crop_size": 40},
+    "trainer": {
+        "accelerator": "cpu",
+        "precision": "32-true",
+        "max_steps": 12,
+        "val_check_interval": 5,
+        "log_every_n_steps": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    chains = [random_chain(f"c{n:02d}", 30 + n, seed=n) for n in range(30)]
+    write_store(folder, chains)
+    splits = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+    rows = [Assignment(c.id, s, c.id, len(c)) for c, s in zip(chains, splits, strict=True)]
+    write_assignments(folder / "splits.tsv", rows)
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A small experiment on the package's own base.yaml, less its progress bar."""
+    base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text())
+    base["trainer"]["callbacks"] = [
+        callback
+        for callback in base["trainer"]["callbacks"]
+        if "ProgressBar" not in callback["class_path"]
+    ]
+    for callback in base["trainer"]["callbacks"]:
+        if callback.get("init_args", {}).get("filename") == "last":
+            callback["init_args"]["every_n_train_steps"] = 1
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    return tmp_path / "small.yaml"
+
+
+def words(verb, config, data, run, *more):
+    common = ["--data.path", data, "--trainer.default_root_dir", run]
+    return [str(word) for word in (verb, "--config", config, *common, *more)]
+
+
+def losses(folder):
+    """Training loss by step, from all starts of a run, later starts winning."""
+    found = {}
+    for version in sorted(folder.glob("version_*")):
+        with (version / "metrics.csv").open() as file:
+            for row in csv.DictReader(file):
+                if row.get("train/loss"):
+                    found[int(row["step"])] = float(row["train/loss"])
+    return found
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+
+
+def start(arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "protcontact", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment(),
+    )
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_with_the_same_numbers(config, data, tmp_path):
+    """SIGKILL in the middle of an epoch; then the loss curve of a run that was not killed."""
+    whole = start(words("fit", config, data, tmp_path / "whole"))
+    assert whole.wait(timeout=300) == 0, whole.stdout.read().decode()
+
+    slow = "--trainer.max_steps=12"
+    killed = start(words("fit", config, data, tmp_path / "killed", slow))
+    last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 200
+    while True:
+        assert time.monotonic() < deadline
+        assert killed.poll() is None, killed.stdout.read().decode()
+        if last.is_file() and torch.load(last, weights_only=True)["global_step"] >= 3:
+            break
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    reached = torch.load(last, weights_only=True)["global_step"]
+    assert reached < 12
+
+    resumed = start(words("fit", config, data, tmp_path / "killed", "--ckpt_path", "last"))
+    assert resumed.wait(timeout=300) == 0, resumed.stdout.read().decode()
+    expected, found = losses(tmp_path / "whole"), losses(tmp_path / "killed")
+    assert set(expected) == set(range(12))
+    assert set(found) >= set(range(reached, 12))
+    for step, loss in found.items():
+        assert loss == pytest.approx(expected[step], rel=1e-6), step
+    for run in ("whole", "killed"):
+        version = sorted((tmp_path / run).glob("version_*"))[-1]
+        state = torch.load(version / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        if run == "whole":
+            truth = state
+        assert (version / "checkpoints" / "best.ckpt").is_file()
+    for name, value in state.items():
+        torch.testing.assert_close(value, truth[name], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_run(config, data, tmp_path):
+    """DDP over gloo through the command line."""
+    more = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
+    running = start(words("fit", config, data, tmp_path / "run", *more))
+    assert running.wait(timeout=300) == 0, running.stdout.read().decode()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["version_0"]
+    version = tmp_path / "run" / "version_0"
+    assert set(losses(tmp_path / "run")) == set(range(12))
+    assert (version / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = tmp_path / "run"
+    assert main(words("fit", config, data, run)) == 0
+    version = run / "version_0"
+    names = {path.name for path in version.iterdir()}
+    assert {"config.yaml", "metrics.csv", "checkpoints", "contact_maps", "wandb"} <= names
+    with (version / "metrics.csv").open() as file:
+        logged = {name for row in csv.DictReader(file) for name, value in row.items() if value}
+    assert {"train/loss", "val/long/P@L", "val/null/long/P@L", "val/loss"} <= logged
+
+    best = version / "checkpoints" / "best.ckpt"
+    assert main(["test", "--ckpt_path", str(best)]) == 0
+    assert "mean over 5 chains" in capsys.readouterr().out
+    scores = json.loads((run / "version_1" / "test_scores.json").read_text())
+    assert set(scores) == {"model", "separation"}
+    table = (run / "version_1" / "test_chains.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in table] == ["id", *(f"c{n}" for n in range(25, 30))]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--data.crop_size", "0"], "crop_size"),
+        (["--model.warmup_steps", "-1"], "warmup_steps"),
+        (["--model.encoder.init_args.channels", "0"], "channels"),
+        (["--model.encodr", "x"], "--model.encodr"),
+        (["--model.encoder.init_args.chanels", "8"], "chanels"),
+        (["--model.encoder", "protcontact.models.heads.bilinear.Bilinear"], "Bilinear"),
+        (["--trainer.max_stepz", "3"], "max_stepz"),
+        (["--config", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_mistakes_are_one_line_and_end_with_2(more, message, config, data, tmp_path, capsys):
+    assert main(words("fit", config, data, tmp_path / "run", *more)) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert error[-1].startswith("protcontact fit: error: ")
+    assert message in error[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_misspelt_key_in_a_file(config, data, tmp_path, capsys):
+    settings = yaml.safe_load(config.read_text())
+    settings["trainer"]["max_stepz"] = 3
+    config.write_text(yaml.safe_dump(settings))
+    assert main(words("fit", config, data, tmp_path / "run")) == 2
+    assert "max_stepz" in capsys.readouterr().err
+
+
+def test_data_that_is_not_there(config, tmp_path, capsys):
+    assert main(words("fit", config, tmp_path / "nowhere", tmp_path / "run")) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "nowhere" in error
+    assert "protcontact prepare" in error
+
+
+def test_scoring_needs_a_checkpoint(config, data, tmp_path, capsys):
+    assert main(words("test", config, data, tmp_path / "run")) == 2
+    assert "--ckpt_path is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test"])
+def test_foreign_checkpoints_are_refused(verb, config, data, tmp_path, capsys):
+    path = tmp_path / "other.ckpt"
+    torch.save({"state_dict": {}}, path)
+    assert main(words(verb, config, data, tmp_path / "run", "--ckpt_path", path)) == 2
+    assert "not one of protcontact" in capsys.readouterr().err
+
+
+def test_steps_that_end_before_a_validation(config, data, tmp_path, capsys):
+    assert main(words("fit", config, data, tmp_path / "run", "--trainer.max_steps", 3)) == 2
+    assert "--trainer.val_check_interval 3" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_checkpoint_knows_of_its_run(config, data, tmp_path, capsys, monkeypatch):
+    """Another model, a finished run, another split: each is refused with the reason."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = tmp_path / "run"
+    assert main(words("fit", config, data, run)) == 0
+    best = run / "version_0" / "checkpoints" / "best.ckpt"
+    wider = ["--model.encoder.init_args.channels", 6]
+    assert main(words("test", config, data, run, "--ckpt_path", best, *wider)) == 2
+    assert "channels 4, the config one with 6" in capsys.readouterr().err
+    assert main(words("fit", config, data, run, "--ckpt_path", "last")) == 2
+    assert "has done all of its 12 steps" in capsys.readouterr().err
+
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    splits = (other / "splits.tsv").read_text()
+    swapped = splits.replace("c00\ttrain", "c00\tTMP").replace("c29\ttest", "c29\ttrain")
+    (other / "splits.tsv").write_text(swapped.replace("c00\tTMP", "c00\ttest"))
+    assert main(words("test", config, other, run, "--ckpt_path", best)) == 2
+    assert "1 sequences of the test split" in capsys.readouterr().err
+    more = ["--ckpt_path", best, "--trainer.max_steps", 20]
+    assert main(words("fit", config, other, run, *more)) == 2
+    assert "is not the one this run was started with" in capsys.readouterr().err
+
+
+def test_nothing_to_go_on_with(config, data, tmp_path, capsys):
+    assert main(words("fit", config, data, tmp_path / "run", "--ckpt_path", "last")) == 2
+    assert "no last.ckpt" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written(config, data, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(words("fit", config, data, tmp_path / "file" / "run")) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("protcontact fit: error: ")
+    assert str(tmp_path / "file") in error
+
+
+def test_base_is_read_before_the_configs_beside_it(tmp_path):
+    for name in ("base.yaml", "one.yaml"):
+        (tmp_path / name).write_text("")
+    base, one = str(tmp_path / "base.yaml"), str(tmp_path / "one.yaml")
+    assert with_base(["--config", one, "--x", "1"]) == [
+        "--config", base, "--config", one, "--x", "1",
+    ]  # fmt: skip
+    assert with_base([f"--config={one}"]) == ["--config", base, "--config", one]
+    assert with_base(["--config", base, "--config", one]) == ["--config", base, "--config", one]
+    assert with_base(["-c", one]) == ["--config", base, "--config", one]
+    assert with_base(["--x", "1"]) == ["--x", "1"]
+
+
+def test_a_checkpoint_brings_its_config(tmp_path):
+    checkpoint = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
+    assert with_base(["--ckpt_path", str(checkpoint)]) == ["--ckpt_path", str(checkpoint)]
+    checkpoint.parent.mkdir(parents=True)
+    own = tmp_path / "version_0" / "config.yaml"
+    own.write_text("")
+    for typed in (["--ckpt_path", str(checkpoint)], [f"--ckpt_path={checkpoint}"]):
+        assert with_base(typed)[:2] == ["--config", str(own)]
+    assert with_base(["--ckpt_path", "last"]) == ["--ckpt_path", "last"]

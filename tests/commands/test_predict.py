@@ -1,0 +1,96 @@
+"""``protcontact predict`` as a user calls it."""
+
+import pytest
+import torch
+
+from protcontact.cli import main
+from protcontact.models.contract import ContactModel
+from protcontact.models.encoders.recurrent import BiLSTM
+from protcontact.models.heads.bilinear import Bilinear
+from protcontact.training.checkpoint import FORMAT, KEY, describe
+from tests.data.files import pdb_text
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    encoder = BiLSTM(channels=4, layers=1)
+    model = ContactModel(encoder, Bilinear(encoder.out_channels))
+    content = {
+        KEY: {"format": FORMAT, "encoder": describe(encoder), "head": describe(model.head)},
+        "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
+    }
+    torch.save(content, tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+def predict(checkpoint, source, out, *more):
+    words = ["predict", "--checkpoint", checkpoint, "--input", source, "--out", out, *more]
+    return main([str(word) for word in words])
+
+
+def test_sequences(checkpoint, tmp_path, capsys):
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n>two\nMKVLA\n")
+    out = tmp_path / "predicted"
+    assert predict(checkpoint, tmp_path / "x.fasta", out) == 0
+    assert {path.name for path in out.iterdir()} == {
+        f"{name}.{suffix}" for name in ("one", "two") for suffix in ("rr", "npz", "png")
+    } | {"report.tsv"}
+    assert "2 chains predicted" in capsys.readouterr().out
+
+
+def test_the_rest_goes_on_when_one_input_is_broken(checkpoint, tmp_path, capsys):
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    (folder / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n")
+    (folder / "broken.cif").write_text("")
+    words = ["predict", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "out")]
+    inputs = ["--input", str(folder / "x.fasta"), str(folder / "broken.cif")]
+    assert main([*words, *inputs]) == 1
+    assert "1 without prediction" in capsys.readouterr().out
+    assert "broken" in (tmp_path / "out" / "report.tsv").read_text()
+    assert (tmp_path / "out" / "one.rr").is_file()
+
+
+def test_a_complex_with_dna_is_predicted_without_complaint(checkpoint, tmp_path, capsys):
+    dna = "SEQRES   1 B    3   DA  DC  DG\n"
+    (tmp_path / "x.pdb").write_text(dna + pdb_text("ACDEFGHIKLMNPQ"))
+    assert predict(checkpoint, tmp_path / "x.pdb", tmp_path / "out") == 0
+    assert "without prediction" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (">one\nAC1E\n", "'1'"),
+        (">one\n\n>two\nACD\n", "one"),
+        ("", "x.fasta"),
+    ],
+)
+def test_unusable_input_is_one_line_with_the_remedy(text, named, checkpoint, tmp_path, capsys):
+    (tmp_path / "x.fasta").write_text(text)
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("protcontact predict: error: ")
+    assert named in error
+    assert error.count("\n") == 1
+
+
+def test_other_checkpoints_are_refused(tmp_path, capsys):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
+    (tmp_path / "x.fasta").write_text(">one\nACDE\n")
+    assert predict(tmp_path / "other.ckpt", tmp_path / "x.fasta", tmp_path / "out") == 2
+    assert "not one of protcontact" in capsys.readouterr().err
+
+
+def test_unknown_device_is_refused(checkpoint, tmp_path, capsys):
+    (tmp_path / "x.fasta").write_text(">one\nACDE\n")
+    out = tmp_path / "out"
+    assert predict(checkpoint, tmp_path / "x.fasta", out, "--device", "abacus") == 2
+    assert "--device abacus cannot be used" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written(checkpoint, tmp_path, capsys):
+    (tmp_path / "x.fasta").write_text(">one\nACDE\n")
+    (tmp_path / "file").write_text("in the way")
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "file" / "out") == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err

@@ -1,0 +1,179 @@
+"""From a prepared folder to batches."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Trainer
+
+from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.splitfile import Assignment, write_assignments
+from protcontact.data.store import write_store
+from protcontact.errors import InputError
+from protcontact.structure.alphabet import PADDING, decode
+from tests.data.chains import random_chain
+
+
+@pytest.fixture
+def folder(tmp_path):
+    chains = [random_chain(f"c{n:02d}", 20 + 7 * n, seed=n, unresolved=n % 3) for n in range(20)]
+    write_store(tmp_path, chains)
+    splits = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
+    rows = [Assignment(c.id, s, c.id, len(c)) for c, s in zip(chains, splits, strict=True)]
+    write_assignments(tmp_path / "splits.tsv", rows)
+    return tmp_path
+
+
+@pytest.fixture
+def data(folder):
+    module = ContactDataModule(str(folder), pair_budget=4000, eval_pair_budget=20000, crop_size=40)
+    module.setup("fit")
+    return module
+
+
+def test_evaluation_shows_every_chain_whole_and_unchanged(data):
+    seen = {}
+    for batch in data.val_dataloader():
+        for row, name in enumerate(batch.ids):
+            length = int(batch.lengths[row])
+            seen[name] = (batch.tokens[row, :length], batch.coordinates[row, :length])
+            assert batch.mask[row].sum() == length
+            assert (batch.tokens[row, length:] == PADDING).all()
+            assert torch.equal(batch.index[row, :length], torch.arange(length))
+    assert sorted(seen) == ["c12", "c13", "c14", "c15"]
+    for name, (tokens, coordinates) in seen.items():
+        chain = data.store[data.store.ids.index(name)]
+        assert decode(tokens.numpy()) == chain.sequence
+        np.testing.assert_array_equal(coordinates.numpy(), chain.coordinates)
+
+
+def test_training_shows_crops_with_true_indices(data):
+    batches = list(data.train_dataloader())
+    names = [name for batch in batches for name in batch.ids]
+    assert sorted(names) == [f"c{n:02d}" for n in range(12)]
+    for batch in batches:
+        assert batch.tokens.shape[1] <= 40
+        for row, name in enumerate(batch.ids):
+            chain = data.store[data.store.ids.index(name)]
+            places = batch.index[row][batch.mask[row]].numpy()
+            letters = "".join(chain.sequence[place] for place in places)
+            assert decode(batch.tokens[row][batch.mask[row]].numpy()) == letters
+            assert batch.lengths[row] == len(chain)
+
+
+def test_crops_change_with_the_epoch_and_repeat_with_the_seed(data):
+    def shown(epoch):
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return {
+            name: tuple(batch.index[row][batch.mask[row]].tolist())
+            for batch in loader
+            for row, name in enumerate(batch.ids)
+        }
+
+    assert shown(0) == shown(0)
+    assert shown(0) != shown(1)
+
+
+def test_workers_give_the_same_batches(folder, data):
+    parallel = ContactDataModule(
+        str(folder), pair_budget=4000, eval_pair_budget=20000, crop_size=40, workers=1
+    )
+    parallel.setup("fit")
+    for one, other in zip(data.train_dataloader(), parallel.train_dataloader(), strict=True):
+        assert one.ids == other.ids
+        assert torch.equal(one.tokens, other.tokens)
+        assert torch.equal(one.index, other.index)
+
+
+def test_loader_resumes_in_the_middle_of_an_epoch(data):
+    whole = [batch.ids for batch in data.train_dataloader()]
+    assert len(whole) >= 4
+    first = data.train_dataloader()
+    running = iter(first)
+    given = [next(running).ids for _ in range(2)]
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(first.state_dict())
+    assert given + [batch.ids for batch in resumed] == whole
+    assert [batch.ids for batch in resumed] == whole  # the next epoch is whole again
+
+
+def test_loader_that_finished_starts_afresh(data):
+    done = data.train_dataloader()
+    whole = [batch.ids for batch in done]
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(done.state_dict())
+    assert [batch.ids for batch in resumed] == whole
+
+
+def test_whole_chains_do_not_depend_on_ranks(data):
+    names = [name for batch in data.whole_chains("train") for name in batch.ids]
+    assert sorted(names) == [f"c{n:02d}" for n in range(12)]
+
+
+def test_lightning_leaves_the_sampler_alone(data, tmp_path):
+    """Lightning replaces samplers under DDP unless they are distributed already."""
+    trainer = Trainer(logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+    loader = data.train_dataloader()
+    assert trainer._data_connector._prepare_dataloader(loader, True, "fit") is loader
+
+
+def test_batches_travel_to_workers(data):
+    dataset = data.train_dataloader().dataset
+    copy = pickle.loads(pickle.dumps(dataset))
+    planned = next(iter(data.train_dataloader().sampler))
+    assert torch.equal(copy[planned].tokens, dataset[planned].tokens)
+
+
+def test_fingerprint_changes_with_the_split(data, folder):
+    before = data.fingerprint
+    assert before == data.fingerprint
+    text = (folder / "splits.tsv").read_text()
+    (folder / "splits.tsv").write_text(text.replace("c00\ttrain", "c00\ttest"))
+    assert data.fingerprint != before
+
+
+def test_sequence_hashes_know_equal_sequences(data):
+    train, test = data.sequence_hashes("train"), data.sequence_hashes("test")
+    assert len(train) == 12
+    assert torch.equal(train, train.sort().values)
+    assert not torch.isin(test, train).any()
+    data._rows["test"].append(data.rows("train")[0])
+    assert torch.isin(data.sequence_hashes("test"), train).sum() == 1
+
+
+def test_loader_refuses_to_go_on_with_other_batches(data):
+    loader = data.train_dataloader()
+    with pytest.raises(InputError, match="cannot go on in its middle"):
+        loader.load_state_dict({"given": 1, "length": len(loader) + 1})
+
+
+@pytest.mark.parametrize(
+    "change", [{"pair_budget": 0}, {"crop_size": 0}, {"far_crops": 1.5}, {"workers": -1}]
+)
+def test_refuses_settings(folder, change):
+    with pytest.raises(ValueError, match="must"):
+        ContactDataModule(str(folder), **change)
+
+
+def test_refuses_a_folder_that_was_not_split(folder):
+    (folder / "splits.tsv").unlink()
+    with pytest.raises(InputError, match="protcontact split"):
+        ContactDataModule(str(folder)).setup("fit")
+
+
+def test_refuses_splits_of_another_data_set(folder):
+    text = (folder / "splits.tsv").read_text().splitlines()
+    (folder / "splits.tsv").write_text("\n".join(text[:-1]) + "\n")
+    with pytest.raises(InputError, match="in no split"):
+        ContactDataModule(str(folder)).setup("fit")
+
+
+def test_refuses_an_empty_split(folder):
+    text = (folder / "splits.tsv").read_text().replace("\ttest\t", "\ttrain\t")
+    (folder / "splits.tsv").write_text(text)
+    module = ContactDataModule(str(folder))
+    module.setup("fit")
+    with pytest.raises(InputError, match="test split"):
+        module.test_dataloader()

@@ -1,0 +1,101 @@
+"""Tasks come back once each; one that kills its process is found and costs the others nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from protcontact.data.pool import DaskPool, LocalPool, completed
+from protcontact.errors import InputError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def fail(number: int) -> int:
+    raise OSError(28, "No space left on device")
+
+
+def square_or_die(number: int) -> int:
+    if number in (3, 11):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with LocalPool(2, ["protcontact.data.pool"]) as pool:
+        yield pool
+
+
+def test_each_task_comes_back_once(pool):
+    done = list(completed(pool, square, [(number,) for number in range(20)]))
+    assert sorted(one.result for one in done) == [number**2 for number in range(20)]
+    assert not any(one.died for one in done)
+
+
+def test_no_tasks(pool):
+    assert list(completed(pool, square, [])) == []
+
+
+def test_an_exception_of_a_task_is_raised(pool):
+    with pytest.raises(OSError, match="No space left"):
+        list(completed(pool, fail, [(1,)]))
+
+
+def test_a_task_that_kills_its_worker_is_found(pool):
+    done = list(completed(pool, square_or_die, [(number,) for number in range(14)]))
+    assert sorted(one.task[0] for one in done if one.died) == [3, 11]
+    assert {one.task[0]: one.result for one in done if not one.died} == {
+        number: number**2 for number in range(14) if number not in (3, 11)
+    }
+
+
+def test_an_idle_worker_may_die(pool):
+    os.kill(pool.executor().submit(os.getpid).result(), signal.SIGKILL)
+    time.sleep(0.2)
+    assert [one.result for one in completed(pool, square, [(4,)])] == [16]
+
+
+def test_workers_end_with_a_parent_that_was_killed():
+    """They would wait for work for ever: each holds the other end of its own queue open."""
+    script = (
+        "import os, time\n"
+        "from protcontact.data.pool import LocalPool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = LocalPool(1, [])\n"
+        "    print(pool.executor().submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{worker}")
+
+
+def test_refuses_no_workers():
+    with pytest.raises(InputError, match="--workers must be at least 1, not 0"):
+        LocalPool(0, [])
+
+
+def test_dask_must_be_installed(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'protcontact\[cluster\]'"):
+        DaskPool("tcp://127.0.0.1:1", tmp_path)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1"])
+def test_a_scheduler_must_answer(monkeypatch, tmp_path, address):
+    monkeypatch.setattr("protcontact.data.pool.CONNECT_SECONDS", 0.5)
+    with pytest.raises(InputError, match="no Dask scheduler answers at "):
+        DaskPool(address, tmp_path)

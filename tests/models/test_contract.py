@@ -1,0 +1,180 @@
+"""What every encoder and every head of the package must do, whoever wrote it."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+
+from protcontact.batch import ContactBatch
+from protcontact.models.contract import ContactModel, Encoder, PairHead, default_index
+from protcontact.structure.alphabet import PADDING
+from protcontact.training.checkpoint import build, describe
+from tests.models.discovery import ENCODERS, HEADS
+
+CHANNELS = 12
+
+
+def test_the_walk_finds_the_models():
+    assert {"BiLSTM", "Transformer"} <= {kind.__name__ for kind in ENCODERS}
+    assert {"Bilinear", "AttentionRegression", "ResNet"} <= {kind.__name__ for kind in HEADS}
+
+
+def random_tokens(lengths, generator=None):
+    L = max(lengths)
+    tokens = torch.randint(0, 20, (len(lengths), L), generator=generator)
+    for row, length in enumerate(lengths):
+        tokens[row, length:] = PADDING
+    return tokens, tokens != PADDING
+
+
+def wake(module):
+    """Zero-initialised layers would hide faults behind zeros."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return module.double().eval()
+
+
+@pytest.fixture(params=ENCODERS, ids=lambda kind: kind.__name__)
+def encoder(request):
+    torch.manual_seed(0)
+    return wake(request.param())
+
+
+@pytest.fixture(params=HEADS, ids=lambda kind: kind.__name__)
+def head(request):
+    torch.manual_seed(0)
+    return wake(request.param(CHANNELS))
+
+
+def test_encoder_shape_and_zero_at_padding(encoder):
+    tokens, mask = random_tokens([7, 3, 1])
+    x = encoder(tokens, mask)
+    assert x.shape == (3, 7, encoder.out_channels)
+    assert (x[~mask] == 0).all()
+    assert torch.isfinite(x).all()
+
+
+def test_encoder_ignores_padding_and_neighbours(encoder):
+    """The numbers of a chain are those that it has alone."""
+    tokens, mask = random_tokens([9, 4, 6])
+    together = encoder(tokens, mask)
+    for row, length in enumerate([9, 4, 6]):
+        alone = encoder(tokens[row : row + 1, :length], mask[row : row + 1, :length])
+        torch.testing.assert_close(together[row, :length], alone[0], rtol=1e-10, atol=1e-12)
+
+
+def test_every_residue_can_reach_every_residue(encoder):
+    """A contact of the first and the last residue must be learnable."""
+    tokens, mask = random_tokens([12])
+    changed = tokens.clone()
+    changed[0, 0] = (changed[0, 0] + 1) % 20
+    difference = (encoder(tokens, mask) - encoder(changed, mask)).abs().sum(dim=-1)[0]
+    assert (difference > 0).all()
+
+
+def test_gradient_reaches_every_parameter(encoder, head):
+    torch.manual_seed(1)
+    encoder.train()
+    model = ContactModel(encoder, type(head)(encoder.out_channels).double().train())
+    wake(model)
+    tokens, mask = random_tokens([40, 17])
+    logits = model.head(encoder(tokens, mask), mask)
+    (logits * torch.randn_like(logits).triu()).sum().backward()
+    silent = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or parameter.grad.abs().sum() == 0
+    ]
+    # A bias added to every key shifts a whole row of scores, which softmax does not notice.
+    assert [name for name in silent if name != "head.key.bias"] == []
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16])
+def test_head_is_symmetric_for_any_length(head, length):
+    x = torch.randn(2, length, CHANNELS, dtype=torch.float64)
+    logits = head(x, torch.ones(2, length, dtype=torch.bool))
+    assert logits.shape == (2, length, length)
+    torch.testing.assert_close(logits, logits.transpose(1, 2), rtol=0, atol=0)
+    assert torch.isfinite(logits).all()
+
+
+def test_head_ignores_padding_and_what_stands_there(head):
+    lengths = [9, 4, 6]
+    _, mask = random_tokens(lengths)
+    x = torch.randn(3, 9, CHANNELS, dtype=torch.float64)
+    together = head(x * mask[..., None], mask)
+    for row, length in enumerate(lengths):
+        alone = head(x[row : row + 1, :length], mask[row : row + 1, :length])
+        torch.testing.assert_close(together[row, :length, :length], alone[0], rtol=1e-9, atol=1e-10)
+
+
+def test_index_none_means_a_whole_chain(encoder, head):
+    tokens, mask = random_tokens([6, 4])
+    index = default_index(mask)
+    torch.testing.assert_close(encoder(tokens, mask), encoder(tokens, mask, index))
+    x = torch.randn(2, 6, CHANNELS, dtype=torch.float64)
+    torch.testing.assert_close(head(x, mask), head(x, mask, index))
+
+
+def test_head_knows_true_separation(head):
+    """In a crop of two windows, neighbours in the tensor may be 500 residues apart."""
+    x = torch.randn(1, 8, CHANNELS, dtype=torch.float64)
+    mask = torch.ones(1, 8, dtype=torch.bool)
+    far = torch.tensor([[0, 1, 2, 3, 500, 501, 502, 503]])
+    assert not torch.allclose(head(x, mask)[0, 0, 4], head(x, mask, far)[0, 0, 4])
+
+
+def test_no_default_makes_a_large_model(encoder, head):
+    for module in (encoder, head):
+        assert sum(p.numel() for p in module.parameters()) < 300_000
+
+
+def test_description_rebuilds_the_same_numbers(encoder, head):
+    tokens, mask = random_tokens([5])
+    for module, family in ((encoder, Encoder), (head, PairHead)):
+        twin = build(describe(module), family).double().eval()
+        twin.load_state_dict(module.state_dict(), strict=True)
+        x = (tokens, mask) if family is Encoder else (torch.randn(1, 5, CHANNELS).double(), mask)
+        torch.testing.assert_close(module(*x), twin(*x), rtol=0, atol=0)
+
+
+def test_copies_keep_their_description(encoder):
+    assert copy.deepcopy(encoder).init_args == encoder.init_args
+    assert describe(encoder)["class_path"].endswith(type(encoder).__name__)
+
+
+def test_training_and_evaluation_differ_only_by_noise(encoder):
+    """No encoder defaults to dropout: without it both modes agree."""
+    tokens, mask = random_tokens([5])
+    evaluated = encoder(tokens, mask)
+    torch.testing.assert_close(evaluated, encoder.train()(tokens, mask))
+
+
+def test_abstract_classes_cannot_be_made():
+    for family in (Encoder, PairHead):
+        with pytest.raises(TypeError):
+            family()
+
+
+def test_contact_model_reads_the_batch():
+    torch.manual_seed(0)
+    encoder = ENCODERS[0]().eval()
+    model = ContactModel(encoder, HEADS[0](encoder.out_channels)).eval()
+    tokens, mask = random_tokens([6, 4])
+    coordinates = torch.full((2, 6, 3), float("nan"))
+    index = default_index(mask).clone()
+    batch = ContactBatch(tokens, mask, coordinates, index, torch.tensor([6, 4]), ("a", "b"))
+    expected = model.head(encoder(tokens, mask, index), mask, index)
+    torch.testing.assert_close(model(batch), expected)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), itertools.product(ENCODERS, (torch.bfloat16,)), ids=str)
+def test_autocast_stays_near_full_precision(kind, dtype):
+    torch.manual_seed(0)
+    encoder = kind().eval()
+    tokens, mask = random_tokens([30])
+    with torch.autocast("cpu", dtype):
+        rough = encoder(tokens, mask).float()
+    assert (rough - encoder(tokens, mask)).abs().max() < 0.1

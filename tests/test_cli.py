@@ -1,0 +1,99 @@
+"""The front door: overview, misspelt verbs, one-line errors, exit statuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from protcontact import __version__, cli
+from protcontact.errors import InputError
+
+
+def run(*words):
+    command = [sys.executable, "-m", "protcontact", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_overview_names_every_verb(capsys):
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for verb in (*cli.VERBS, *cli.LIGHTNING_VERBS):
+        assert f"  {verb}" in text
+
+
+def test_no_verb_shows_the_overview_and_fails(capsys):
+    assert cli.main([]) == 2
+    assert "usage: protcontact VERB" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"protcontact {__version__}"
+
+
+def test_misspelt_verb_names_those_that_exist(capsys):
+    assert cli.main(["prepair"]) == 2
+    error = capsys.readouterr().err
+    assert "no verb 'prepair'" in error
+    assert "prepare" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_of_every_verb_teaches(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([verb, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: protcontact {verb}" in text
+    assert "xample" in text
+
+
+def test_input_errors_are_one_line(monkeypatch, capsys):
+    def fail(verb, arguments):
+        raise InputError("file.pdb: empty; give another")
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.main(["prepare", "x"]) == 2
+    assert capsys.readouterr().err == "protcontact prepare: error: file.pdb: empty; give another\n"
+
+
+def test_what_the_system_refuses_gets_a_remedy(monkeypatch, capsys):
+    def fail(verb, arguments):
+        raise OSError(28, "No space left on device", "out/data")
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.main(["prepare", "x"]) == 2
+    assert capsys.readouterr().err == (
+        "protcontact prepare: error: out/data: No space left on device; "
+        "check the path, its permissions and the free space\n"
+    )
+
+
+def test_debug_keeps_the_traceback(monkeypatch, capsys):
+    def fail(verb, arguments):
+        raise InputError("no")
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    monkeypatch.setenv("PROTCONTACT_DEBUG", "1")
+    assert cli.main(["prepare", "x"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_our_own_defects_keep_their_traceback(monkeypatch):
+    def fail(verb, arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["prepare", "x"])
+
+
+def test_misspelt_option_is_refused():
+    done = run("prepare", "x", "--ouput", "y")
+    assert done.returncode == 2
+    assert "--out" in done.stderr
+
+
+def test_module_and_script_are_the_same():
+    assert run("--version").stdout.startswith("protcontact")

@@ -1,0 +1,181 @@
+"""Checkpoints describe themselves, and never run code."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from protcontact.errors import InputError
+from protcontact.models.contract import ContactModel, Encoder, PairHead
+from protcontact.models.encoders.recurrent import BiLSTM
+from protcontact.models.heads.bilinear import Bilinear
+from protcontact.training.checkpoint import (
+    FORMAT,
+    KEY,
+    build,
+    describe,
+    load_model,
+    read_checkpoint,
+)
+
+BILSTM = "protcontact.models.encoders.recurrent.BiLSTM"
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    encoder = BiLSTM(channels=4, layers=1)
+    return ContactModel(encoder, Bilinear(encoder.out_channels, rank=2)).eval()
+
+
+@pytest.fixture
+def content(model):
+    return {
+        KEY: {
+            "format": FORMAT,
+            "encoder": describe(model.encoder),
+            "head": describe(model.head),
+        },
+        "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
+    }
+
+
+def save(content, tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save(content, path)
+    return path
+
+
+def test_round_trip_gives_the_same_numbers(model, content, tmp_path):
+    loaded = load_model(save(content, tmp_path))
+    tokens, mask = torch.randint(0, 20, (1, 9)), torch.ones(1, 9, dtype=torch.bool)
+    expected = model.head(model.encoder(tokens, mask), mask)
+    assert torch.equal(loaded.head(loaded.encoder(tokens, mask), mask), expected)
+    assert not loaded.training
+
+
+def test_description_is_plain_data(model):
+    assert describe(model.encoder) == {
+        "class_path": BILSTM,
+        "init_args": {"channels": 4, "layers": 1, "dropout": 0.0, "corruption": 0.0},
+    }
+    assert describe(model.head)["init_args"] == {"in_channels": 8, "rank": 2}
+
+
+class Foreign(Encoder):
+    """An encoder of a user's own, which holds another one."""
+
+    def __init__(self, inner: Encoder, extra: object = None) -> None:
+        super().__init__()
+        self.inner = inner
+        self.out_channels = inner.out_channels
+
+    def forward(self, tokens, mask, index=None):
+        return self.inner(tokens, mask, index)
+
+
+def test_nested_modules_are_described_and_built():
+    description = describe(Foreign(BiLSTM(channels=3)))
+    assert description["init_args"]["inner"]["class_path"] == BILSTM
+    twin = build(description, Encoder, allow=["tests"])
+    assert twin.inner.init_args["channels"] == 3
+
+
+def test_refuses_to_describe_what_is_not_plain():
+    with pytest.raises(ValueError, match="cannot describe"):
+        describe(Foreign(BiLSTM(), extra=object()))
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"class_path": "os.system", "init_args": {}}, "only classes of protcontact"),
+        ({"class_path": "tests.training.test_checkpoint.Foreign"}, "only classes of protcontact"),
+        ({"class_path": "protcontactevil.Encoder"}, "only classes of protcontact"),
+        ({}, "only classes of protcontact"),
+        ({"class_path": "protcontact"}, "unknown here"),
+        ({"class_path": "protcontact.models.no_such.Thing"}, "unknown here"),
+        ({"class_path": "protcontact.models.pairing.symmetrize"}, "not a Encoder"),
+        ({"class_path": "protcontact.models.heads.bilinear.Bilinear"}, "not a Encoder"),
+        ({"class_path": BILSTM, "init_args": {"wings": 2}}, "does not take the arguments"),
+        ({"class_path": BILSTM, "init_args": {"layers": 0}}, "does not take the arguments"),
+    ],
+)
+def test_refuses_to_build(description, message):
+    with pytest.raises(InputError, match=message):
+        build(description, Encoder)
+
+
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+def test_malicious_pickle_is_refused_and_not_run(content, tmp_path):
+    mark = tmp_path / "was_run"
+    content["extra"] = Bomb(mark)
+    with pytest.raises(InputError, match="refused"):
+        read_checkpoint(save(content, tmp_path))
+    assert not mark.exists()
+
+
+def test_bare_malicious_pickle_is_refused_and_not_run(tmp_path):
+    mark = tmp_path / "was_run"
+    path = tmp_path / "model.ckpt"
+    path.write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(InputError, match=r"model\.ckpt"):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: path.write_bytes(b"not a checkpoint at all"), "refused|cannot be read"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" + b"\0" * 100), "cannot be read"),
+        (lambda path: torch.save({"weights": torch.zeros(2)}, path), "not one of protcontact"),
+        (lambda path: torch.save(torch.zeros(2), path), "not one of protcontact"),
+        (lambda path: torch.save({KEY: {"format": 99}, "state_dict": {}}, path), "format 99"),
+        (lambda path: torch.save({KEY: 3, "state_dict": {}}, path), "format None"),
+        (
+            lambda path: torch.save({KEY: {"format": FORMAT}, "state_dict": {}}, path),
+            "does not describe its encoder and head",
+        ),
+    ],
+)
+def test_refuses_what_is_no_checkpoint_of_ours(make, message, tmp_path):
+    path = tmp_path / "model.ckpt"
+    make(path)
+    with pytest.raises(InputError, match=message) as caught:
+        read_checkpoint(path)
+    assert "model.ckpt" in str(caught.value)
+
+
+def test_refuses_a_truncated_checkpoint(content, tmp_path):
+    path = save(content, tmp_path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_checkpoint(path)
+
+
+def test_refuses_weights_that_do_not_fit(content, tmp_path):
+    del content["state_dict"]["model.head.left.weight"]
+    with pytest.raises(InputError, match=r"head\.left\.weight"):
+        load_model(save(content, tmp_path))
+
+
+def test_a_head_is_not_an_encoder(content, tmp_path):
+    content[KEY]["encoder"] = content[KEY]["head"]
+    with pytest.raises(InputError, match="not a Encoder"):
+        load_model(save(content, tmp_path))
+    assert not issubclass(PairHead, Encoder)
+    assert issubclass(Encoder, nn.Module)
