@@ -3,7 +3,7 @@
 Coordinates of a residue are those of CB, of CA for glycine (letter G). Where CB is absent it is
 built from N, CA and C and the report names the residue; a residue that allows neither is
 unresolved. Atoms with occupancy 0 keep their coordinates, as the depositors gave them, and the
-report counts them.
+report counts them. Placeholders (see `alternatives`) are no coordinates, and the report names them.
 
 A chain in which hardly any residue has more than CA has no CB and none can be built. Labels from CA
 are not the same thing, so such a chain is refused unless it is asked for.
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from protcontact.structure.alternatives import Residues, choose_alternatives
+from protcontact.structure.alternatives import Residues, choose_alternatives, without_placeholders
 from protcontact.structure.chain import Chain, ChainReport
 from protcontact.structure.components import UNKNOWN_LETTER, Kind, is_modified, kind, letter
 from protcontact.structure.geometry import build_cb
-from protcontact.structure.layout import Layout, lay_out
+from protcontact.structure.layout import Layout, lay_out, list_residues
 from protcontact.structure.observed import CA, CB, C, Header, N, ObservedChain, RejectedChain
 from protcontact.structure.placement import UNPLACED
 
@@ -27,12 +27,21 @@ CA_ONLY_FRACTION = 0.9
 
 @dataclass(frozen=True)
 class Source:
-    """Where chains come from: first part of their ids, file name, experiment, number of models."""
+    """Where chains come from.
+
+    Attributes:
+        entry: First part of their ids.
+        name: File name.
+        header: The experiment.
+        models: Number of models.
+        skipped: What of the file was left out, for the report of every chain.
+    """
 
     entry: str
     name: str
     header: Header
     models: int = 1
+    skipped: tuple[str, ...] = ()
 
 
 def assemble(
@@ -40,6 +49,7 @@ def assemble(
 ) -> Chain | RejectedChain:
     """Turn one observed chain into a labelled chain, or say why it cannot be one."""
     residues = choose_alternatives(observed.atoms, len(observed.numbers))
+    residues = without_placeholders(residues)
     present = np.isfinite(residues.xyz).all(axis=2)
     if not present.any():
         return RejectedChain(observed.chain_id, "no residue with coordinates")
@@ -68,7 +78,7 @@ def assemble(
         resolution=source.header.resolution,
         release_date=source.header.release_date,
         ca_only=ca_only,
-        report=replace(report, skipped=(*others, *observed.skipped)),
+        report=replace(report, skipped=(*others, *source.skipped, *observed.skipped)),
     )
 
 
@@ -123,6 +133,8 @@ def _report(
     letters = [letter(component) for component in layout.components]
     zero = int(residues.zero_occupancy.sum())
     occupancy = (f"{zero} residues have an atom of occupancy 0; coordinates kept",) if zero else ()
+    void = [observed.numbers[index] for index in np.flatnonzero(residues.placeholder)]
+    empty = list_residues("placeholders instead of coordinates, not used: author", void)
     return ChainReport(
         imputed_cb=places(imputed),
         unresolved=tuple(np.flatnonzero(np.isnan(coordinates).any(axis=1)).tolist()),
@@ -134,5 +146,5 @@ def _report(
         unknown=tuple(place for place, code in enumerate(letters) if code == UNKNOWN_LETTER),
         altlocs=places(residues.altloc),
         microheterogeneous=places(several),
-        notes=(*layout.notes, *occupancy),
+        notes=(*observed.notes, *layout.notes, *occupancy, *empty),
     )

@@ -27,12 +27,22 @@ STANDARD = {
     "ARG": "R", "SER": "S", "THR": "T", "VAL": "V", "TRP": "W", "TYR": "Y",
 }  # fmt: skip
 
-# Protonation states as the force fields AMBER and CHARMM name them: in the CCD these names are
-# absent or belong to ligands, and GLH to a cyclohexyl urea adduct of glutamine that no one meets.
-_FORCE_FIELD = {
+# Protonation states as AMBER, CHARMM and GROMACS name them: in the CCD these names are absent or
+# belong to ligands, and GLH to a cyclohexyl urea adduct of glutamine that no one meets. AMBER puts
+# N or C before the names of terminal residues.
+FORCE_FIELD = {
     "HID": "H", "HIE": "H", "HSD": "H", "HSP": "H", "CYX": "C", "ASH": "D", "GLH": "E",
     "HSE": UNKNOWN_LETTER,  # histidine to CHARMM, homoserine to the PDB: not decidable by name
+    "HISA": "H", "HISB": "H", "HISD": "H", "HISE": "H", "HISH": "H", "HISP": "H", "HIS1": "H",
+    "HIS2": "H", "LYSH": "K", "ARGN": "R", "ASPH": "D", "ASPP": "D", "GLUH": "E", "GLUP": "E",
+    "CYSH": "C", "CYS2": "C",
 }  # fmt: skip
+FORCE_FIELD |= {
+    end + name: code
+    for end in "NC"
+    for name, code in (*STANDARD.items(), *FORCE_FIELD.items())
+    if len(name) == 3
+}
 
 
 class Kind(Enum):
@@ -48,7 +58,7 @@ class Kind(Enum):
 @functools.cache
 def kind(component: str) -> Kind:
     """Return what a component is; `Kind.UNKNOWN` where neither we nor the CCD have its name."""
-    if component in STANDARD or component in _FORCE_FIELD:
+    if component in STANDARD or component in FORCE_FIELD:
         return Kind.L_PEPTIDE
     link = info.link_type(component)
     if link is None:
@@ -68,8 +78,8 @@ def letter(component: str) -> str:
     """Return the letter of a component's parent amino acid, ``X`` where there is none."""
     if component in STANDARD:
         return STANDARD[component]
-    if component in _FORCE_FIELD:
-        return _FORCE_FIELD[component]
+    if component in FORCE_FIELD:
+        return FORCE_FIELD[component]
     if kind(component) not in (Kind.L_PEPTIDE, Kind.D_PEPTIDE):
         return UNKNOWN_LETTER
     code = info.one_letter_code(component)

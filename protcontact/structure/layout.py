@@ -2,7 +2,9 @@
 
 The answer comes, in this order, from places that the file states (``label_seq_id``), from placing
 the observed residues on the full sequence (`placement`), or from the observed residues alone with
-the gaps that numbers and distances prove (`gaps`).
+the gaps that numbers and distances prove (`gaps`). A residue fits a place of the full sequence if
+it has its name or its parent letter (MSE on MET), whoever states the place. Neighbours on the full
+sequence that stand too far apart for it are noted.
 """
 
 from collections.abc import Iterable
@@ -14,7 +16,7 @@ from protcontact.structure.alternatives import Residues
 from protcontact.structure.gaps import infer_gaps
 from protcontact.structure.geometry import bonded_to_next
 from protcontact.structure.observed import CA, C, Monomer, N, ObservedChain
-from protcontact.structure.placement import UNPLACED, Trace, place
+from protcontact.structure.placement import UNPLACED, Trace, fits_place, is_torn, place
 
 UNKNOWN_COMPONENT = "UNK"
 
@@ -38,16 +40,17 @@ class Layout:
 
 def lay_out(observed: ObservedChain, residues: Residues) -> Layout:
     """Find the full sequence and the place of each observed residue on it."""
-    if observed.positions is not None:
-        return _stated(observed, residues, observed.positions)
     trace = _trace(observed, residues)
     if observed.sequence is None:
         return _inferred(observed, residues, trace)
+    if observed.positions is not None:
+        positions = _stated(trace, observed.sequence, observed.positions)
+        return _on_sequence(observed, residues, trace, observed.sequence, positions)
     placement = place(trace, observed.sequence, observed.missing)
     if placement is None:
         note = "the full sequence in the file contradicts the observed residues and was not used"
         return _inferred(observed, residues, trace, note)
-    layout = _on_sequence(observed, residues, observed.sequence, placement.positions)
+    layout = _on_sequence(observed, residues, trace, observed.sequence, placement.positions)
     for position, number in placement.numbers.items():
         layout.numbers[position] = number
     return layout
@@ -69,24 +72,19 @@ def _trace(observed: ObservedChain, residues: Residues) -> Trace:
     )
 
 
-def _stated(observed: ObservedChain, residues: Residues, positions: np.ndarray) -> Layout:
+def _stated(trace: Trace, sequence: tuple[Monomer, ...], positions: np.ndarray) -> np.ndarray:
     """Places stated by the file; a residue whose atoms name another component is not placed."""
-    if observed.sequence is None:
-        note = "no full sequence in the file: residues between the observed ones are X"
-        return _observed_only(observed, residues, positions, [note])
-    agree = np.array(
-        [
-            any(name in observed.sequence[position].components for name in offered)
-            for offered, position in zip(_offered(residues), positions.tolist(), strict=True)
-        ],
-        dtype=bool,
-    )
-    return _on_sequence(observed, residues, observed.sequence, np.where(agree, positions, UNPLACED))
+    agree = [
+        fits_place(offered, sequence[position].components)
+        for offered, position in zip(trace.offered, positions.tolist(), strict=True)
+    ]
+    return np.where(np.array(agree, dtype=bool), positions, UNPLACED)
 
 
 def _on_sequence(
     observed: ObservedChain,
     residues: Residues,
+    trace: Trace,
     sequence: tuple[Monomer, ...],
     positions: np.ndarray,
 ) -> Layout:
@@ -97,8 +95,13 @@ def _on_sequence(
             components[position] = residues.component[index]
             numbers[position] = observed.numbers[index]
     unplaced = [observed.numbers[index] for index in np.flatnonzero(positions == UNPLACED)]
-    notes = _note("place on the full sequence not certain, left unresolved: author", unplaced)
-    return Layout(positions, components, numbers, notes)
+    notes = list_residues(
+        "place on the full sequence not certain, left unresolved: author", unplaced
+    )
+    placed = (positions[:-1] != UNPLACED) & (np.diff(positions) == 1)
+    torn = [observed.numbers[index] for index in np.flatnonzero(placed & is_torn(trace))]
+    far = list_residues("far from their next neighbour on the full sequence: author", torn)
+    return Layout(positions, components, numbers, (*notes, *far))
 
 
 def _observed_only(
@@ -119,9 +122,10 @@ def _inferred(observed: ObservedChain, residues: Residues, trace: Trace, *notes:
     missing = int(gaps.positions[-1]) + 1 - len(gaps.positions)
     inserted = [f"{missing} missing residues inferred from numbering and breaks"] if missing else []
     joined = [observed.numbers[index] for index in gaps.joined]
-    breaks = _note("chain break of unknown length joined after author residues", joined)
+    breaks = list_residues("chain break of unknown length joined after author residues", joined)
     return _observed_only(observed, residues, gaps.positions, [*notes, *inserted, *breaks])
 
 
-def _note(text: str, numbers: list[str]) -> tuple[str, ...]:
+def list_residues(text: str, numbers: list[str]) -> tuple[str, ...]:
+    """A sentence that ends with the author numbers it is about; none if there are none."""
     return (f"{text} {', '.join(numbers)}",) if numbers else ()

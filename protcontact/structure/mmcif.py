@@ -5,54 +5,59 @@ sequence of ``entity_poly_seq``, each atom at its ``label_seq_id``. Files of oth
 categories out, so:
 
 * no ``entity_poly``: the components decide whether a chain is protein;
-* no ``entity_poly_seq``: ``label_seq_id`` still counts the residues between observed ones (X);
+* no ``entity_poly_seq``: nothing says what ``label_seq_id`` counts, and programs count residues of
+  the file, repeat author numbers, or give each hetero residue a ``label_asym_id`` of its own. So
+  the atoms of one ``auth_asym_id`` are a chain, or several (see `copies`), read as in a PDB file by
+  author numbers (see `polymer` and `gaps`); the report says so;
 * no ``label_seq_id``: residues are placed as in a PDB file (see `polymer` and `placement`);
-* no ``auth_*``: the label ids stand for them, as in viewers;
+* no ``label_asym_id``, or none in some rows: ``auth_asym_id`` stands for it there;
+* no ``auth_*``: the label ids stand for them, as in viewers; atoms that have neither number are
+  left out, and the report counts them;
 * no ``pdbx_poly_seq_scheme``: unresolved residues have no author number;
 * no ``occupancy``: 1. No ``pdbx_PDB_model_num``: one model.
 
 The first data block with atoms counts, and of it the first model that is mentioned.
 """
 
-from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from protcontact.structure.cif_columns import NO_INTEGER, Block, Category, TextColumn
+from protcontact.structure.cif_columns import NO_INTEGER, Block, Category
 from protcontact.structure.components import refusal
+from protcontact.structure.copies import copy_starts
 from protcontact.structure.mmcif_atoms import (
+    AsymColumn,
     Site,
+    author_numbers,
     count_models,
-    find_column,
     first_model,
+    read_asyms,
     select_atoms,
 )
 from protcontact.structure.mmcif_entities import Entities
 from protcontact.structure.mmcif_header import read_header
 from protcontact.structure.observed import (
     Atoms,
-    Monomer,
     Observed,
     ObservedChain,
     RejectedChain,
+    name_chains,
+    unreadable,
 )
 from protcontact.structure.placement import split_number
 from protcontact.structure.polymer import NumberedAtoms, sort_into_residues
 
 PROTEIN = "polypeptide(L)"
 
-# No protein is longer: where no sequence bounds it, a larger label_seq_id is damage.
-LONGEST_CHAIN = 100_000
-
 
 @dataclass(frozen=True)
 class _Asym:
-    """One ``label_asym_id``: its code in the column, its first row, and its other names."""
+    """One ``label_asym_id``, or several of one author chain: codes in the column, other names."""
 
     id: str
-    code: int
-    row: int
+    codes: tuple[int, ...]
     entity: str
     chain_id: str
 
@@ -63,44 +68,53 @@ def read_blocks(blocks: list[Block]) -> Observed:
     Raises:
         ValueError: If there are no atoms or a needed column is absent.
     """
-    for block in blocks:
-        table = block.category("atom_site")
-        if table is not None:
-            return _read_block(block, table)
-    raise ValueError("it has no atom_site category, so no coordinates")
+    tables = [(block, block.category("atom_site")) for block in blocks]
+    found = [(block, table) for block, table in tables if table is not None]
+    if not found:
+        raise ValueError("it has no atom_site category, so no coordinates")
+    observed = _read_block(*found[0])
+    others = (f"{len(found) - 1} further data blocks with atoms",) if len(found) > 1 else ()
+    return replace(observed, skipped=(*others, *observed.skipped))
 
 
 def _read_block(block: Block, table: Category) -> Observed:
     entities = Entities(block)
     model = first_model(table)
-    column = table.text(find_column(table, "label_asym_id", "auth_asym_id"))
+    column = read_asyms(table)
     site = select_atoms(table, model, column)
     chains: list[ObservedChain] = []
     rejected: list[RejectedChain] = []
-    repeats: Counter[str] = Counter()
     for asym in _list_asyms(table, model, column, entities):
-        rows = np.flatnonzero(site.asym == asym.code)
-        if site.place is not None:
+        of_asym = (
+            site.asym == asym.codes[0] if len(asym.codes) == 1 else np.isin(site.asym, asym.codes)
+        )
+        rows = np.flatnonzero(of_asym)
+        if site.place is not None and entities.sequences:
             rows = rows[site.place[rows] != NO_INTEGER]
         if not _is_polymer(asym, entities, rows):
             continue
-        refused = _refuse(asym, entities, site, rows)
-        if refused:
-            rejected.append(refused)
-            continue
-        repeats[asym.chain_id] += 1
-        repeat = repeats[asym.chain_id]
-        name = asym.chain_id if repeat == 1 else f"{asym.chain_id}-{repeat}"
-        chain = _build_chain(table, entities, asym, site, rows)
-        chains.append(replace(chain, name=name))
-    models = count_models(table)
-    return Observed(tuple(chains), tuple(rejected), read_header(block), models)
+        reason = _refusal(asym, entities, site, rows)
+        if reason:
+            rejected.append(reason)
+        elif site.place is not None and asym.entity in entities.sequences:
+            chains.append(_at_stated_places(table, entities, asym, site, rows))
+        else:
+            parts = _by_author_numbers(table, entities, asym, site, rows)
+            chains += [part for part in parts if isinstance(part, ObservedChain)]
+            rejected += [part for part in parts if isinstance(part, RejectedChain)]
+    return Observed(
+        name_chains(chains),
+        tuple(rejected),
+        read_header(block),
+        count_models(table),
+        unreadable(site.unreadable),
+    )
 
 
 def _list_asyms(
-    table: Category, model: slice | np.ndarray, column: TextColumn, entities: Entities
+    table: Category, model: slice | np.ndarray, column: AsymColumn, entities: Entities
 ) -> list[_Asym]:
-    """Every ``label_asym_id``: in order of first mention, then those without atoms."""
+    """Every chain, see the module: in order of first mention, then those without atoms."""
     codes = column.codes[model]
     rows = np.arange(len(column.codes))[model]
     begins = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
@@ -108,16 +122,22 @@ def _list_asyms(
     for code, row in zip(codes[begins].tolist(), rows[begins].tolist(), strict=True):
         first.setdefault(code, row)
     starts = np.array(list(first.values()))
-    chain_ids = table.strings(find_column(table, "auth_asym_id", "label_asym_id"), starts)
-    own = table.strings("label_entity_id", starts) if "label_entity_id" in table else None
-    asyms = []
-    for index, (code, row) in enumerate(first.items()):
-        name = column.values[code]
-        entity = own[index] if own else entities.of_asym.get(name, "")
-        asyms.append(_Asym(name, code, row, entity, chain_ids[index] or name))
-    seen = {asym.id for asym in asyms}
+    own = [""] * len(first)
+    if "label_entity_id" in table:
+        own = table.strings("label_entity_id", starts)
+    asyms: dict[tuple[str, ...], _Asym] = {}
+    for entity, code in zip(own, first, strict=True):
+        name, chain_id = column.names(code)
+        asym = _Asym(name, (code,), entity or entities.of_asym.get(name, ""), chain_id)
+        polymer_type = entities.types.get(asym.entity, "")
+        is_known = bool(asym.entity and entities.types) and not polymer_type  # and no polymer
+        has_sequence = asym.entity in entities.sequences
+        key = (name, chain_id) if has_sequence or is_known else ("", chain_id, polymer_type)
+        earlier = asyms.get(key)
+        asyms[key] = replace(earlier, codes=(*earlier.codes, code)) if earlier else asym
+    seen = {column.names(code)[0] for code in first}
     absent = [(name, entity) for name, entity in entities.of_asym.items() if name not in seen]
-    return asyms + [_Asym(name, -1, -1, entity, name) for name, entity in absent]
+    return [*asyms.values(), *(_Asym(name, (), entity, name) for name, entity in absent)]
 
 
 def _is_polymer(asym: _Asym, entities: Entities, rows: np.ndarray) -> bool:
@@ -127,34 +147,31 @@ def _is_polymer(asym: _Asym, entities: Entities, rows: np.ndarray) -> bool:
     return asym.entity in entities.sequences or len(rows) > 0
 
 
-def _refuse(asym: _Asym, entities: Entities, site: Site, rows: np.ndarray) -> RejectedChain | None:
-    """Why a polymer is no chain for us; None if it is one."""
+def _refusal(asym: _Asym, entities: Entities, site: Site, rows: np.ndarray) -> RejectedChain | None:
+    """Why a polymer is no chain for us, as far as entities and places tell; None if it may be."""
     polymer_type = entities.types.get(asym.entity, "")
+    sequence = entities.sequences.get(asym.entity, ())
     if polymer_type:
         if polymer_type.lower() != PROTEIN.lower():
             reason = f"polymer of type {polymer_type}, not {PROTEIN}"
             return RejectedChain(asym.chain_id, reason, is_protein=False)
-    else:
-        sequence = entities.sequences.get(asym.entity)
-        names = [site.component.values[code] for code in site.component.codes[rows].tolist()]
-        reason = refusal([names[0] for names in sequence] if sequence else names)
+    elif sequence:
+        reason = refusal([names[0] for names in sequence])
         if reason:
             return RejectedChain(asym.chain_id, reason, is_protein=False)
     if len(rows) == 0:
         return RejectedChain(asym.chain_id, "no residue with coordinates")
-    length = len(entities.sequences.get(asym.entity, ())) or LONGEST_CHAIN
-    places = site.place[rows] if site.place is not None else np.ones(1)
-    if places.min() < 1 or places.max() > length:
-        reason = f"label_seq_id from {places.min()} to {places.max()} on {length} residues"
-        return RejectedChain(asym.chain_id, reason)
+    if sequence and site.place is not None:
+        places = site.place[rows]
+        if places.min() < 1 or places.max() > len(sequence):
+            span = f"label_seq_id from {places.min()} to {places.max()}"
+            return RejectedChain(asym.chain_id, f"{span} on {len(sequence)} residues")
     return None
 
 
-def _build_chain(
-    table: Category, entities: Entities, asym: _Asym, site: Site, rows: np.ndarray
-) -> ObservedChain:
-    sequence = entities.sequence(asym.id, asym.entity)
-    atoms = Atoms(
+def _atoms(site: Site, rows: np.ndarray) -> Atoms:
+    """The rows as atoms that are not yet sorted into residues."""
+    return Atoms(
         residue=np.zeros(len(rows), dtype=np.int64),
         name=site.name[rows],
         alternative=site.alternative[rows],
@@ -163,52 +180,80 @@ def _build_chain(
         occupancy=site.occupancy[rows],
         xyz=site.xyz[rows],
     )
-    chain = ObservedChain(
-        atoms,
-        numbers=(),
-        sequence=sequence,
+
+
+def _at_stated_places(
+    table: Category, entities: Entities, asym: _Asym, site: Site, rows: np.ndarray
+) -> ObservedChain:
+    """A chain whose atoms have their ``label_seq_id`` on a full sequence."""
+    assert site.place is not None
+    places, first, residue = np.unique(site.place[rows], return_index=True, return_inverse=True)
+    return ObservedChain(
+        replace(_atoms(site, rows), residue=residue),
+        numbers=tuple(author_numbers(table, site.rows[rows][first])),
+        positions=places - 1,
+        sequence=entities.sequence(asym.id, asym.entity),
         chain_id=asym.chain_id,
         label_chain_id=asym.id,
         entity_id=asym.entity,
     )
-    if site.place is None:
-        return _by_author_numbers(table, chain, site.rows[rows])
-    places, first, residue = np.unique(site.place[rows], return_index=True, return_inverse=True)
-    numbers = _author_numbers(table, site.rows[rows][first])
-    return replace(
-        chain,
-        atoms=replace(atoms, residue=residue),
-        numbers=tuple(numbers),
-        positions=places - (1 if sequence else places[0]),
-    )
 
 
-def _author_numbers(table: Category, rows: np.ndarray) -> list[str]:
-    numbers = table.strings(find_column(table, "auth_seq_id", "label_seq_id"), rows)
-    if "pdbx_PDB_ins_code" not in table:
-        return numbers
-    insertions = table.strings("pdbx_PDB_ins_code", rows)
-    return [number + code for number, code in zip(numbers, insertions, strict=True)]
+def _by_author_numbers(
+    table: Category, entities: Entities, asym: _Asym, site: Site, rows: np.ndarray
+) -> list[ObservedChain | RejectedChain]:
+    """The chains of an author chain id whose residues only author numbers tell apart."""
+    sequence = entities.sequence(asym.id, asym.entity)
+    named = frozenset(name for monomer in sequence or () for name in monomer.components)
+    numbered, unnumbered = _numbered(table, site, rows)
+    skipped = (f"{unnumbered} atoms without residue number",) if unnumbered else ()
+    note = "no full sequence of this chain in the file: gaps by numbers, not by label_seq_id"
+    starts = copy_starts(numbered.number, lambda: numbered.atoms)
+    bounds = [0, *starts, len(numbered.number)]
+    found: list[ObservedChain | RejectedChain] = []
+    for part in (numbered.select(slice(*ends)) for ends in pairwise(bounds)):
+        sorted_part = sort_into_residues(part, named)
+        reason = refusal(sorted_part.components)
+        if not sorted_part.numbers:
+            continue
+        if reason and not sequence:
+            found.append(RejectedChain(asym.chain_id, reason, is_protein=False))
+            continue
+        found.append(
+            ObservedChain(
+                sorted_part.atoms,
+                sorted_part.numbers,
+                sequence=sequence,
+                chain_id=asym.chain_id,
+                label_chain_id=asym.id,
+                entity_id=asym.entity,
+                skipped=(*skipped, *sorted_part.skipped),
+                notes=() if sequence or site.place is None else (note,),
+            )
+        )
+    if not found and (sequence or asym.entity in entities.types):
+        found.append(RejectedChain(asym.chain_id, "no residue with coordinates"))
+    return found
 
 
-def _by_author_numbers(table: Category, chain: ObservedChain, rows: np.ndarray) -> ObservedChain:
-    """Sort the atoms of a file without ``label_seq_id`` into residues."""
-    names = _author_numbers(table, rows)
-    for name in set(names):
-        split_number(name)  # placement works with numbers; what is none is damage, told here
+def _numbered(table: Category, site: Site, rows: np.ndarray) -> tuple[NumberedAtoms, int]:
+    """The rows that have an author number, and how many have none."""
+    names = author_numbers(table, site.rows[rows])
+    has = np.array([name != "" for name in names], dtype=bool)
+    rows, names = rows[has], [name for name in names if name]
     distinct = tuple(dict.fromkeys(names))
+    for name in distinct:
+        split_number(name)  # placement works with numbers; what is none is damage, told here
     code = {name: index for index, name in enumerate(distinct)}
     hetero = np.zeros(len(rows), dtype=bool)
     if "group_PDB" in table:
-        hetero = np.array([group == "HETATM" for group in table.strings("group_PDB", rows)])
+        groups = table.strings("group_PDB", site.rows[rows])
+        hetero = np.array([group == "HETATM" for group in groups], dtype=bool)
     numbered = NumberedAtoms(
-        chain.atoms,
-        number=np.array([code[name] for name in names]),
+        _atoms(site, rows),
+        number=np.array([code[name] for name in names], dtype=np.int64),
         numbers=distinct,
         hetero=hetero,
         terminated=np.zeros(len(rows), dtype=bool),
     )
-    sequence: tuple[Monomer, ...] = chain.sequence or ()
-    named = frozenset(name for monomer in sequence for name in monomer.components)
-    found = sort_into_residues(numbered, named)
-    return replace(chain, atoms=found.atoms, numbers=found.numbers, skipped=found.skipped)
+    return numbered, int((~has).sum())

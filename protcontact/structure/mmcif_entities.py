@@ -37,11 +37,12 @@ class Entities:
         if table is None or any(name not in table for name in ("entity_id", "num", "mon_id")):
             return {}
         entity, component = table.text("entity_id"), table.text("mon_id")
+        upper = [name.upper() for name in component.values]
         number = table.integers("num")
         sequences = {}
         for code in np.unique(entity.codes).tolist():
             rows = np.flatnonzero(entity.codes == code)
-            names = [component.values[name] for name in component.codes[rows].tolist()]
+            names = [upper[name] for name in component.codes[rows].tolist()]
             sequence = _in_places(number[rows], names)
             if sequence:
                 sequences[entity.values[code]] = sequence

@@ -4,14 +4,18 @@
 that decide contacts (N, CA, C, CB), in file order, sorted into residues.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 
 ATOM_NAMES = ("N", "CA", "C", "CB")
 N, CA, C, CB = range(4)
 
-# No structure is so large; such a coordinate is damage, or a placeholder for "not known".
+# No structure is so large; such a coordinate is damage. From 9998 on (9999.000 of CNS) it is a
+# placeholder, see `alternatives`.
 _LARGEST_COORDINATE = 99_999.0
 
 
@@ -26,7 +30,7 @@ class Atoms:
         component: ``(A,)`` int, index into `components`.
         components: Names of chemical components.
         occupancy: ``(A,)`` float32; 1 where the file does not tell.
-        xyz: ``(A, 3)`` float32, Angstrom, finite.
+        xyz: ``(A, 3)`` float32, Angstrom, finite; placeholders as the file has them.
     """
 
     residue: np.ndarray
@@ -37,7 +41,7 @@ class Atoms:
     occupancy: np.ndarray
     xyz: np.ndarray
 
-    def select(self, rows: np.ndarray, residue: np.ndarray) -> "Atoms":
+    def select(self, rows: np.ndarray | slice, residue: np.ndarray) -> "Atoms":
         """Some of the atoms, sorted into residues anew."""
         return Atoms(
             residue=residue,
@@ -73,6 +77,7 @@ class ObservedChain:
         label_chain_id: ``label_asym_id``.
         entity_id: ``label_entity_id``.
         skipped: What the reader left out, one sentence each.
+        notes: Other decisions of the reader, one sentence each.
     """
 
     atoms: Atoms
@@ -85,6 +90,7 @@ class ObservedChain:
     label_chain_id: str = ""
     entity_id: str = ""
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,14 +119,46 @@ class Header:
 
 @dataclass(frozen=True)
 class Observed:
-    """All that a reader found in one file; `models` counts them, the first is what was read."""
+    """All that a reader found in one file.
+
+    Attributes:
+        chains: Protein chains.
+        rejected: Other polymers.
+        header: The experiment.
+        models: Number of models; the first is what was read.
+        skipped: What else of the file was left out, one sentence each.
+    """
 
     chains: tuple[ObservedChain, ...]
     rejected: tuple[RejectedChain, ...]
     header: Header
     models: int = 1
+    skipped: tuple[str, ...] = ()
 
 
 def is_position(xyz: np.ndarray) -> np.ndarray:
     """``(A, 3) -> (A,)`` bool: the three numbers can be an atom's coordinates."""
     return (np.abs(xyz) < _LARGEST_COORDINATE).all(axis=1)
+
+
+def unreadable(count: int) -> tuple[str, ...]:
+    """The sentence about atoms whose coordinates are no numbers; none if there are none."""
+    return (f"{count} atom lines unreadable: no three coordinates",) if count else ()
+
+
+def name_chains(chains: Iterable[ObservedChain]) -> tuple[ObservedChain, ...]:
+    """Give each chain its part of the id: see `read` for blank and repeated chain ids."""
+    chains = list(chains)
+    used = {chain.chain_id for chain in chains}
+    free = (letter for letter in ascii_uppercase + ascii_lowercase if letter not in used)
+    repeats: Counter[str] = Counter()
+    named = []
+    for index, chain in enumerate(chains):
+        name = first = chain.chain_id or next(free, f"chain{index + 1}")
+        repeats[first] += 1
+        while repeats[first] > 1 and name in used:
+            name = f"{first}-{repeats[first]}"
+            repeats[first] += name in used
+        used.add(name)
+        named.append(replace(chain, name=name))
+    return tuple(named)

@@ -1,19 +1,26 @@
 """Which protein chains does a PDB file hold?
 
-Where a TER splits an author chain, the parts are one chain if the residue numbers go on rising and
-two if they start again (a copy under the same id). Where chain ids are blank, every TER ends a
-chain, for nothing else would. What stands after the TER of its chain as HETATM is a ligand or
-water.
+Where a TER or another segment id splits an author chain, the parts are one chain if the residue
+numbers go on rising and two if they start again (a copy under the same id). Where chain ids are
+blank, every TER and segment id is a chain of its own, for nothing else tells. A copy without any of
+these marks is found by its residues, see `copies`. What stands after the TER of its chain as HETATM
+is a ligand or water.
 """
 
-from collections import Counter
-from dataclasses import replace
-from string import ascii_lowercase, ascii_uppercase
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from protcontact.structure.components import refusal
-from protcontact.structure.observed import Atoms, Observed, ObservedChain, RejectedChain
+from protcontact.structure.copies import copy_starts
+from protcontact.structure.observed import (
+    Atoms,
+    Observed,
+    ObservedChain,
+    RejectedChain,
+    name_chains,
+)
 from protcontact.structure.pdb_header import PdbHeader, read_pdb_header
 from protcontact.structure.pdb_lines import PdbAtoms, read_atoms
 from protcontact.structure.placement import split_number
@@ -44,26 +51,56 @@ def read_pdb(content: bytes) -> Observed:
         if sequence and not found:
             why = reason or "no residue with coordinates"
             rejected.append(RejectedChain(chain_id, why, is_protein=not reason))
-    return Observed(tuple(_named(chains)), tuple(rejected), header.header, atoms.models)
+    named = name_chains(chains)
+    return Observed(named, tuple(rejected), header.header, atoms.models, atoms.skipped)
 
 
 def _parts(atoms: PdbAtoms, chain_id: str, rows: np.ndarray) -> list[np.ndarray]:
-    """Rows of one author chain id, divided into chains by the TER records."""
+    """Rows of one author chain id, divided into chains."""
     parts: list[np.ndarray] = []
     last_number = 0
     for part in np.unique(atoms.part[rows]).tolist():
         members = rows[atoms.part[rows] == part]
         if parts and not _is_ended(atoms, chain_id, part):
             members = members[~atoms.hetero[members]]
-        if len(members) == 0:
-            continue
-        first_number = split_number(atoms.number.values[atoms.number.codes[members[0]]])[0]
-        if parts and chain_id and first_number > last_number:
-            parts[-1] = np.concatenate([parts[-1], members])
-        else:
-            parts.append(members)
-        last_number = split_number(atoms.number.values[atoms.number.codes[members[-1]]])[0]
+        for piece in _pieces(atoms, members):
+            first, last = (atoms.number.values[atoms.number.codes[piece[at]]] for at in (0, -1))
+            if parts and chain_id and split_number(first)[0] > last_number:
+                parts[-1] = np.concatenate([parts[-1], piece])
+            else:
+                parts.append(piece)
+            last_number = split_number(last)[0]
     return parts
+
+
+def _pieces(atoms: PdbAtoms, rows: np.ndarray) -> list[np.ndarray]:
+    """Rows without a TER between them, divided where the segment id changes or a copy begins."""
+    if len(rows) == 0:
+        return []
+    number, segment = atoms.number.codes[rows], atoms.segment[rows]
+    changes = (segment[1:] != segment[:-1]) & (number[1:] != number[:-1])
+    pieces = []
+    for piece in _divide(rows, (np.flatnonzero(changes) + 1).tolist()):
+        starts = copy_starts(atoms.number.codes[piece], partial(_atoms, atoms, piece))
+        pieces += _divide(piece, starts)
+    return pieces
+
+
+def _divide(rows: np.ndarray, starts: list[int]) -> list[np.ndarray]:
+    return [rows[first:stop] for first, stop in pairwise([0, *starts, len(rows)])]
+
+
+def _atoms(atoms: PdbAtoms, rows: np.ndarray) -> Atoms:
+    """The rows as atoms that are not yet sorted into residues."""
+    return Atoms(
+        residue=np.zeros(len(rows), dtype=np.int64),
+        name=atoms.name[rows],
+        alternative=atoms.alternative[rows],
+        component=atoms.component.codes[rows],
+        components=tuple(atoms.component.values),
+        occupancy=atoms.occupancy[rows],
+        xyz=atoms.xyz[rows],
+    )
 
 
 def _is_ended(atoms: PdbAtoms, chain_id: str, part: int) -> bool:
@@ -77,15 +114,7 @@ def _read_part(
     """One chain from its rows; None if it has no residue of a protein."""
     ended = [_is_ended(atoms, chain_id, part) for part in range(len(atoms.ended) + 1)]
     numbered = NumberedAtoms(
-        Atoms(
-            residue=np.zeros(len(rows), dtype=np.int64),
-            name=atoms.name[rows],
-            alternative=atoms.alternative[rows],
-            component=atoms.component.codes[rows],
-            components=tuple(atoms.component.values),
-            occupancy=atoms.occupancy[rows],
-            xyz=atoms.xyz[rows],
-        ),
+        _atoms(atoms, rows),
         number=atoms.number.codes[rows],
         numbers=tuple(atoms.number.values),
         hetero=atoms.hetero[rows],
@@ -96,7 +125,7 @@ def _read_part(
     found = sort_into_residues(numbered, named)
     if not found.numbers:
         return None
-    reason = refusal([found.atoms.components[code] for code in found.atoms.component.tolist()])
+    reason = refusal(found.components)
     if reason and not sequence:
         return RejectedChain(chain_id, reason, is_protein=False)
     return ObservedChain(
@@ -108,18 +137,3 @@ def _read_part(
         chain_id=chain_id,
         label_chain_id=chain_id,
     )
-
-
-def _named(chains: list[ObservedChain]) -> list[ObservedChain]:
-    """Give each chain its part of the id: see `read` for blank and repeated chain ids."""
-    used = {chain.chain_id for chain in chains}
-    free = (letter for letter in ascii_uppercase + ascii_lowercase if letter not in used)
-    repeats: Counter[str] = Counter()
-    named = []
-    for index, chain in enumerate(chains):
-        name = chain.chain_id or next(free, f"chain{index + 1}")
-        repeats[name] += 1
-        if repeats[name] > 1:
-            name = f"{name}-{repeats[name]}"
-        named.append(replace(chain, name=name))
-    return named

@@ -49,7 +49,7 @@ def _sequences(lines: list[str]) -> dict[str, tuple[Monomer, ...]]:
     for line in lines:
         if line.startswith("SEQRES"):
             chain = line[10:12].strip()
-            sequences[chain] += [Monomer((name,)) for name in line[19:70].split()]
+            sequences[chain] += [Monomer((name,)) for name in line[19:70].upper().split()]
     return {chain: tuple(monomers) for chain, monomers in sequences.items()}
 
 
@@ -59,7 +59,8 @@ def _missing(lines: list[str]) -> dict[str, tuple[Monomer, ...]]:
         match = _MISSING.fullmatch(line)
         if match:
             number = f"{int(match['number'])}{match['code']}"
-            missing[match["chain"].strip()][Monomer((match["name"].strip(),), number)] = None
+            monomer = Monomer((match["name"].strip().upper(),), number)
+            missing[match["chain"].strip()][monomer] = None
     return {chain: tuple(monomers) for chain, monomers in missing.items()}
 
 

@@ -14,6 +14,10 @@ a score that could prefer a wrong answer over "unknown":
    that has the same place in all of them is placed; one that has not stays unplaced: its place is
    unknown.
 
+Numbers that put no residue between two that stand more than 6 Angstrom apart (CA-CA, not bonded)
+contradict the coordinates: in 3 such a placement does not count, in 4 it is a disagreement like
+others. It remains possible, for some models are torn between true neighbours; the layout notes it.
+
 If no placement exists, SEQRES and coordinates contradict each other and SEQRES is not used.
 """
 
@@ -28,6 +32,9 @@ from protcontact.structure.observed import Monomer
 
 UNPLACED = -1
 _NO_COST = np.iinfo(np.int64).max // 4
+
+# CA atoms of true neighbours are nearer, Angstrom; only poor models reach it.
+_TORN = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +98,25 @@ def place(
     return None if positions is None else Placement(positions, {})
 
 
+def is_torn(trace: Trace) -> np.ndarray:
+    """``(R-1,)`` bool: not bonded, and too far apart for neighbours on the sequence."""
+    return (trace.bonded == 0) & (trace.ca_distance > _TORN)
+
+
 def _fits(offered: tuple[tuple[str, ...], ...], sequence: tuple[Monomer, ...]) -> np.ndarray:
     """``(R, L)`` bool: residue may stand at position: same name, or same parent letter."""
     places = [monomer.components for monomer in sequence]
     row = {names: index for index, names in enumerate(dict.fromkeys(offered))}
     column = {names: index for index, names in enumerate(dict.fromkeys(places))}
-    same = np.array([[_same(names, other) for other in column] for names in row], dtype=bool)
+    same = np.array([[fits_place(names, other) for other in column] for names in row], dtype=bool)
     rows = np.array([row[names] for names in offered], dtype=np.int64)
     columns = np.array([column[names] for names in places], dtype=np.int64)
     return same.reshape(len(row), len(column))[rows[:, None], columns]
 
 
-def _same(names: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    if not set(names).isdisjoint(others):
+def fits_place(names: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether two tuples of components share a name or a parent letter (MSE and MET do)."""
+    if names == others or not set(names).isdisjoint(others):
         return True
     letters = {letter(name) for name in names} - {UNKNOWN_LETTER}
     return not letters.isdisjoint(letter(other) for other in others)
@@ -154,7 +167,7 @@ def expected_gaps(trace: Trace) -> np.ndarray:
 def _by_numbers(trace: Trace, fits: np.ndarray) -> np.ndarray | None:
     """The one placement whose gaps are all as author numbers say; None if none or several."""
     gaps = np.where(trace.bonded == 1, 0, expected_gaps(trace))
-    if (gaps < 0).any():
+    if (gaps < 0).any() or (is_torn(trace) & (gaps == 0)).any():
         return None
     relative = np.concatenate([[0], np.cumsum(gaps + 1)])
     length = fits.shape[1]
@@ -189,14 +202,14 @@ def _by_segments(trace: Trace, fits: np.ndarray) -> np.ndarray | None:
     starts = [_starts(fits, first, stop) for first, stop in segments]
     if any(len(options) == 0 for options in starts):
         return None
-    expected = expected_gaps(trace)
+    expected, torn = expected_gaps(trace), is_torn(trace)
     steps = []
     for index, (first, stop) in enumerate(segments[:-1]):
         gap = starts[index + 1][None, :] - (starts[index] + stop - first)[:, None]
-        cost = (gap != expected[stop - 1]).astype(np.int64)
+        disagrees = (gap != expected[stop - 1]) | ((gap == 0) & torn[stop - 1])
         reach = CA_CA_PER_RESIDUE * (gap + 1)
         too_far = reach < np.nan_to_num(trace.ca_distance[stop - 1])
-        steps.append(np.where((gap < 0) | (too_far & (gap > 0)), _NO_COST, cost))
+        steps.append(np.where((gap < 0) | (too_far & (gap > 0)), _NO_COST, disagrees))
     forward = [np.zeros(len(starts[0]), dtype=np.int64)]
     for step in steps:
         forward.append(np.minimum((forward[-1][:, None] + step).min(axis=0), _NO_COST))

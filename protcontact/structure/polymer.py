@@ -1,9 +1,13 @@
 """Which atoms make up the residues of a chain, where only author numbers tell residues apart?
 
-This is how PDB files are read, and mmCIF files without ``label_seq_id``. A new residue begins where
-the number or the insertion code changes, or where the name changes, unless both atoms have an
-alternate location or are partially occupied: then two names at one number are microheterogeneity.
-Conformers that are listed one behind the other are put together again.
+This is how PDB files are read, and mmCIF files without a full sequence or ``label_seq_id``. A new
+residue begins where the number or the insertion code changes; where the name changes, unless both
+atoms have an alternate location or are partially occupied: then two names at one number are
+microheterogeneity; and where an atom comes again with the same name and alternate location, 2
+Angstrom or more away (nearer it is the same atom twice): then a number was given twice. Conformers
+that are listed one behind the other are put together again, and so are atoms that are listed apart
+from the others of their residue (all CB at the end): they have its number and component, and no
+name that it has already.
 
 A residue belongs to the chain if it is an amino acid, or named by the chain's SEQRES (caps such as
 ACE and NH2 are), or has a whole backbone whatever its name. A hetero residue must in addition stand
@@ -11,15 +15,19 @@ before the chain's TER, or be bonded to a residue of the chain: what is neither 
 free amino acid.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from protcontact.structure.alternatives import choose_alternatives
 from protcontact.structure.components import STANDARD, Kind, is_amino_acid, kind
+from protcontact.structure.copies import Label, label_atoms, run_starts
 from protcontact.structure.geometry import bonded_to_next
-from protcontact.structure.observed import CA, Atoms, C, N
+from protcontact.structure.observed import ATOM_NAMES, CA, Atoms, C, N
+
+# Alternate places of one atom are nearer, CA atoms of two residues never are; Angstrom.
+_SAME_ATOM = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +48,23 @@ class NumberedAtoms:
     hetero: np.ndarray
     terminated: np.ndarray
 
+    def select(self, rows: np.ndarray | slice) -> "NumberedAtoms":
+        """Some of the atoms, in the given order."""
+        return replace(
+            self,
+            atoms=self.atoms.select(rows, self.atoms.residue[rows]),
+            number=self.number[rows],
+            hetero=self.hetero[rows],
+            terminated=self.terminated[rows],
+        )
+
 
 class SortedResidues(NamedTuple):
-    """Residues of a chain: their atoms, their author numbers, and what was left out."""
+    """Residues of a chain: their atoms, numbers, first components, and what was left out."""
 
     atoms: Atoms
     numbers: tuple[str, ...]
+    components: tuple[str, ...]
     skipped: tuple[str, ...]
 
 
@@ -68,6 +87,7 @@ def sort_into_residues(numbered: NumberedAtoms, named: frozenset[str]) -> Sorted
     return SortedResidues(
         atoms.select(rows, (np.cumsum(keep) - 1)[atoms.residue[rows]]),
         tuple(numbers[index] for index in np.flatnonzero(keep).tolist()),
+        tuple(names[index] for index in np.flatnonzero(keep).tolist()),
         (f"no residues of the chain: {', '.join(others)}",) if others else (),
     )
 
@@ -80,37 +100,57 @@ def _in_residues(numbered: NumberedAtoms) -> NumberedAtoms:
     heterogeneous = alternate[1:] & alternate[:-1]
     begins = (numbered.number[1:] != numbered.number[:-1]) | (renamed & ~heterogeneous)
     run = np.concatenate([[0], np.cumsum(begins)])[: len(atoms.component)]
-    residue = _rejoin(run, numbered.number, atoms.alternative != 0)
+    residue = _rejoin(_split(run, atoms), numbered.number, atoms)
     order = np.argsort(residue, kind="stable")
-    return NumberedAtoms(
-        atoms.select(order, residue[order]),
-        number=numbered.number[order],
-        numbers=numbered.numbers,
-        hetero=numbered.hetero[order],
-        terminated=numbered.terminated[order],
-    )
+    return replace(numbered, atoms=replace(atoms, residue=residue)).select(order)
 
 
-def _rejoin(run: np.ndarray, number: np.ndarray, alternate: np.ndarray) -> np.ndarray:
+def _split(run: np.ndarray, atoms: Atoms) -> np.ndarray:
+    """``(A,)`` runs of one number, divided where an atom comes again elsewhere."""
+    if np.bincount(run * len(ATOM_NAMES) + atoms.name, minlength=1).max() == 1:
+        return run
+    keys = list(zip(run.tolist(), label_atoms(atoms), strict=True))
+    begins = np.zeros(len(run), dtype=np.int64)
+    seen: dict[tuple[int, Label], int] = {}
+    for row, key in enumerate(keys):
+        twin = seen.setdefault(key, row)
+        if twin != row and np.linalg.norm(atoms.xyz[row] - atoms.xyz[twin]) >= _SAME_ATOM:
+            begins[row] = 1
+            seen = {key: row}
+    return run + np.cumsum(begins)
+
+
+def _rejoin(run: np.ndarray, number: np.ndarray, atoms: Atoms) -> np.ndarray:
     """``(A,)`` residue of each atom, counting up from 0.
 
-    Some files list one conformer of several residues and then the next (22 A, 23 A, 22 B, 23 B): a
-    run of alternate locations is the residue of an earlier run of them with the same number.
+    A run of atoms is part of an earlier residue with the same number and component if it has no
+    atom that this has; or, whatever the component, if both have alternate locations and no atom
+    of the same one (some files list 22 A, 23 A, 22 B, 23 B).
     """
-    if not alternate.any():
+    first = run_starts(run)
+    codes = number[first].tolist()
+    if len(set(codes)) == len(codes):
         return run
-    count = int(run[-1]) + 1
-    first = np.searchsorted(run, np.arange(count))
-    is_alternate = np.zeros(count, dtype=bool)
-    is_alternate[run[alternate]] = True
-    known: dict[int, int] = {}
+    bounds = [*first.tolist(), len(run)]
+    labels, components = label_atoms(atoms), atoms.component[first].tolist()
+    known: dict[tuple[int, int], int] = {}
+    shared: dict[int, int] = {}
+    has: list[set[Label]] = []
     residues: list[int] = []
-    following = 0
-    for code, again in zip(number[first].tolist(), is_alternate.tolist(), strict=True):
-        residue = known.get(code, following) if again else following
-        if again:
-            known[code] = residue
-        following += residue == following
+    for index, code in enumerate(codes):
+        here = set(labels[bounds[index] : bounds[index + 1]])
+        lettered = {label for label in here if label[1] != 0}
+        residue, other = known.get((code, components[index])), shared.get(code)
+        if residue is None or not has[residue].isdisjoint(here):
+            joins = bool(lettered) and other is not None and has[other].isdisjoint(lettered)
+            residue = other if joins else None
+        if residue is None:
+            residue = len(has)
+            has.append(set())
+        known[code, components[index]] = residue
+        if lettered:
+            shared[code] = residue
+        has[residue] |= here
         residues.append(residue)
     return np.array(residues)[run]
 

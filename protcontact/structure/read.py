@@ -3,6 +3,7 @@
 The policies, each where it is carried out:
 
 * formats by content: `formats`; mmCIF and BinaryCIF: `mmcif`; PDB: `pdb`
+* copies of a chain under one id: `pdb`, `copies`
 * which residues are a protein chain, hetero residues, free amino acids: `polymer`
 * alternate locations, microheterogeneity: `alternatives`
 * modified and unknown residues: `components`
@@ -11,9 +12,10 @@ The policies, each where it is carried out:
 
 A chain's id is ``<entry>_<author chain id>``. A blank author chain id becomes the first letter of
 A ... Z, a ... z that no other chain of the file has; a second chain of the same author id gets
-``-2`` behind it, a third ``-3``.
+``-2`` behind it, a third ``-3``, and so on past names that other chains have.
 """
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +57,13 @@ def read_structure(
     else:
         content, name = _load(Path(source)), name or str(source)
     observed = _parse(content, name)
-    origin = Source(entry or entry_name(name), Path(name).name, observed.header, observed.models)
+    origin = Source(
+        entry=entry or entry_name(name),
+        name=Path(name).name,
+        header=observed.header,
+        models=observed.models,
+        skipped=observed.skipped,
+    )
     chains: list[Chain] = []
     rejected = list(observed.rejected)
     for found in observed.chains:
@@ -110,7 +118,7 @@ def _parse(content: bytes, name: str) -> Observed:
     """
     label = "structure"
     try:
-        content = decompress(content)
+        content = decompress(content).removeprefix(BOM_UTF8)
         file_format = detect(content)
         label = file_format.value
         if file_format is Format.BINARY_CIF:

@@ -111,3 +111,18 @@ def test_report_counts_residues_on_the_full_sequence():
     assert chain.report.modified == ((1, "MSE", "M"),)
     assert chain.report.unknown == (2,)
     assert chain.report.imputed_cb == (3,)
+
+
+@pytest.mark.parametrize("value", [9999.0, 0.0])
+def test_placeholders_are_unresolved_and_told(value):
+    """9999.000 and 0.000 of residues that were not seen were contacts of each other."""
+    atoms = change(peptide("AKVLG"), lambda a: a.number in (2, 5), xyz=(value,) * 3)
+    chain = only(atoms)
+    assert chain.sequence == "AKVLG"
+    assert chain.report.unresolved == (1, 4)
+    assert chain.report.notes == ("placeholders instead of coordinates, not used: author 2, 5",)
+
+
+def test_a_chain_of_placeholders_is_rejected():
+    refused = record(change(peptide("AKV"), lambda a: True, xyz=(9999.0,) * 3))
+    assert "no residue with coordinates" in refused.rejected[0].reason

@@ -12,6 +12,20 @@ def test_a_loop_that_is_not_plain_is_read_by_biotite():
     assert table.strings("name") == ["C 1", "CB"]
 
 
+@pytest.mark.parametrize("old", [b"name", b"atom_site"])
+@pytest.mark.parametrize("rows", [ROWS, ROWS.replace(b"'C 1'", b"C1")])
+def test_names_and_keywords_in_any_case(rows, old):
+    """CIF is blind to case; biotite is not."""
+    content = (b"data_x\n_a.b 1\n#\n" + rows).replace(old, old.title())
+    content = content.replace(b"data_", b"DATA_").replace(b"loop_", b"LOOP_")
+    (block,) = open_text(content)
+    assert block.category("atom_site").strings("name") == [
+        rows.split()[4].strip(b"'").decode() if b"'" not in rows else "C 1",
+        "CB",
+    ]
+    assert "NAME" in block.category("atom_site")
+
+
 def test_every_data_block_is_opened():
     first, second = open_text(b"data_X\n_a.b 1\n" + b"data_Y\n" + ROWS)
     assert first.category("atom_site") is None

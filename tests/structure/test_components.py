@@ -51,3 +51,12 @@ def test_kinds():
 )
 def test_refusal_of_what_is_no_protein(components, reason):
     assert (reason in refusal(components)) if reason else (refusal(components) == "")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("HISD", "H"), ("LYSH", "K"), ("ASPP", "D"), ("GLUP", "E"), ("NALA", "A"), ("CHIE", "H")],
+)
+def test_force_field_names_of_four_letters(name, code):
+    assert letter(name) == code
+    assert is_amino_acid(name)

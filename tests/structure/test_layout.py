@@ -90,3 +90,20 @@ def test_a_stretch_of_unknown_place_is_left_unresolved():
     assert chain.sequence == "WWAAAAKK"
     assert chain.report.unresolved == (2, 3, 4, 5)
     assert any("author 900, 901" in note for note in chain.report.notes)
+
+
+@pytest.mark.parametrize("write", ["pdb", "mmcif"])
+def test_neighbours_too_far_apart_are_told(write):
+    """Numbered as neighbours on the full sequence, 30 Angstrom apart: read on, but not silently."""
+    atoms = [
+        type(a)(**{**vars(a), "xyz": (a.xyz[0] + 30 * (a.number > 5), *a.xyz[1:])})
+        for a in peptide(SEQUENCE)
+    ]
+    content = (
+        to_pdb(atoms, header=seqres({"A": SEQUENCE}))
+        if write == "pdb"
+        else to_mmcif(atoms, sequences={"1": SEQUENCE})
+    )
+    chain = only(content)
+    assert chain.resolved.all()
+    assert chain.report.notes == ("far from their next neighbour on the full sequence: author 5",)

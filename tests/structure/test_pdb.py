@@ -3,7 +3,7 @@
 import pytest
 
 from protcontact.structure.pdb import read_pdb
-from tests.structure.builders import Atom, change, peptide, seqres, to_pdb
+from tests.structure.builders import Atom, change, pdb_line, peptide, seqres, to_pdb
 
 FAR = (0.0, 60.0, 0.0)
 
@@ -93,3 +93,40 @@ def test_waters_alone_are_no_chain():
     observed = read_pdb(to_pdb(peptide("AKL") + water))
     assert [chain.chain_id for chain in observed.chains] == ["A"]
     assert observed.rejected == ()
+
+
+def segments(*parts):
+    """PDB lines of several parts, each with its segment id in columns 73-76."""
+    lines = [
+        pdb_line(atom)[:72] + f"{name:<4}" for name, atoms in parts for atom in atoms
+    ]  # fmt: skip
+    return "\n".join([*lines, "END", ""]).encode()
+
+
+@pytest.mark.parametrize("chain", ["A", ""])
+def test_another_segment_id_with_numbers_that_start_again_is_another_chain(chain):
+    first, second = peptide("AKL", chain=chain), peptide("GVW", chain=chain, offset=FAR)
+    assert sizes(segments(("PROA", first), ("PROB", second))) == [3, 3]
+
+
+def test_another_segment_id_with_rising_numbers_is_the_same_chain():
+    first, second = peptide("AKL"), peptide("GVW", first=10, offset=FAR)
+    assert sizes(segments(("A1", first), ("A2", second))) == [6]
+
+
+def test_a_segment_id_that_changes_within_a_residue_divides_nothing():
+    atoms = peptide("AKL")
+    assert sizes(segments(("", atoms[:6]), ("A", atoms[6:]))) == [3]
+
+
+def test_atoms_behind_the_end_are_told():
+    content = to_pdb(peptide("AKL")) + to_pdb(peptide("GVW", chain="B", offset=FAR))
+    assert read_pdb(content).skipped == ("11 atom lines behind the end of the first model",)
+
+
+def test_lower_case_components_are_those_of_upper_case():
+    content = to_pdb(peptide("AKL"), header=seqres({"A": "AKL"}))
+    assert named(content.replace(b"LYS", b"lys")) == ["A"]
+    (chain,) = read_pdb(content.replace(b"LYS", b"Lys")).chains
+    assert chain.sequence[1].components == ("LYS",)
+    assert "Lys" not in chain.atoms.components

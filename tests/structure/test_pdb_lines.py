@@ -119,3 +119,42 @@ def test_ter_records_divide_and_name_the_chain_they_end():
 
 def test_alternate_locations():
     assert read(LINE, LINE[:16] + "B" + LINE[17:]).alternative.tolist() == [0, ord("B")]
+
+
+@pytest.mark.parametrize("residue", ["HISD", "HISE", "LYSH", "ASPP", "GLUP"])
+def test_force_field_names_of_four_letters_are_no_chain_ids(residue):
+    """GROMACS and CHARMM write HISD A: it was HIS of a chain DA, and missing in chain A."""
+    atoms = read(LINE, LINE[:17] + residue + LINE[21:], "TER")
+    assert atoms.component.tolist() == ["ALA", residue]
+    assert atoms.chain.tolist() == ["A", "A"]
+    assert atoms.ended == ("A",)
+
+
+def test_a_two_letter_chain_with_a_residue_that_looks_like_a_force_field_name():
+    atoms = read(LINE, LINE[:17] + "ALADA" + LINE[22:], LINE[:17] + "HISDA" + LINE[22:])
+    assert atoms.component.tolist() == ["ALA", "ALA", "HIS"]
+    assert atoms.chain.tolist() == ["A", "DA", "DA"]
+
+
+def test_a_serial_number_of_six_digits_pushes_the_line():
+    """The atoms behind number 99999 were lost without a word."""
+    pushed = LINE[:6] + "100000" + LINE[11:]
+    atoms = read(LINE, pushed, "TER")
+    assert atoms.xyz.tolist() == [[1.5, -2.25, 100.125]] * 2
+    assert (atoms.number.tolist(), atoms.occupancy.tolist()) == (["12", "12"], [0.5, 0.5])
+    assert (atoms.ended, atoms.skipped) == (("A",), ())
+
+
+def test_a_serial_number_of_six_digits_that_pushes_nothing():
+    atoms = read(LINE[:6] + "100000" + LINE[12:])
+    assert atoms.xyz.tolist() == [[1.5, -2.25, 100.125]]
+
+
+def test_atoms_left_out_are_counted():
+    atoms = read(LINE, LINE[:38] + "********" + LINE[46:], LINE[:50])
+    assert atoms.skipped == ("2 atom lines unreadable: no three coordinates",)
+
+
+def test_atoms_behind_the_first_model_are_counted_where_there_are_no_models():
+    assert "1 atom lines behind" in read(LINE, "END", LINE).skipped[0]
+    assert read("MODEL        1", LINE, "ENDMDL", "MODEL        2", LINE).skipped == ()

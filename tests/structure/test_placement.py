@@ -12,6 +12,8 @@ from protcontact.structure.placement import (
     UNPLACED,
     Trace,
     expected_gaps,
+    fits_place,
+    is_torn,
     place,
     split_number,
 )
@@ -151,3 +153,26 @@ def test_numbers_are_split(text, parts):
 def test_what_is_no_number_is_refused(text):
     with pytest.raises(ValueError, match="no residue number|not a residue number"):
         split_number(text)
+
+
+def test_numbers_that_count_across_a_break_do_not_settle_a_place():
+    """Renumbered without a gap, but 10 A apart: the tail may be at three places of AAAA."""
+    names = ["GLY", "LYS", "ALA", "ALA", "ALA", "ALA"]
+    torn = trace_of(["GLY", "LYS", "ALA", "ALA"], "1234", breaks=[1], distance=10.0)
+    assert place(torn, monomers(names), ()).positions.tolist() == [0, 1, UNPLACED, UNPLACED]
+    near = trace_of(["GLY", "LYS", "ALA", "ALA"], "1234", breaks=[1], distance=5.0)
+    assert place(near, monomers(names), ()).positions.tolist() == [0, 1, 2, 3]
+
+
+def test_a_break_between_true_neighbours_remains_possible():
+    torn = trace_of(["GLY", "LYS", "ALA"], "123", breaks=[1], distance=10.0)
+    assert place(torn, monomers(["GLY", "LYS", "ALA"]), ()).positions.tolist() == [0, 1, 2]
+    assert is_torn(torn).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("names", "others", "fits"),
+    [(("MSE",), ("MET",), True), (("UNK",), ("ZZZ",), False), (("PRO", "SER"), ("SER",), True)],
+)
+def test_names_fit_by_parent(names, others, fits):
+    assert fits_place(names, others) == fits

@@ -1,5 +1,8 @@
 """`protcontact.structure.polymer`, through PDB files that show each rule."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from protcontact.structure.read import read_structure
@@ -136,10 +139,47 @@ def test_conformers_listed_one_behind_the_other_are_the_same_residues(shared):
     split = [a for a in inner if a not in common]
     first = change(split, lambda a: True, alternative="A", occupancy=0.4)
     first = sorted([*first, *common], key=lambda a: (a.number, a.name != "N"))
-    second = change(split, lambda a: True, alternative="B", occupancy=0.6, xyz=(9.0, 9.0, 9.0))
+    second = change(split, lambda a: True, alternative="B", occupancy=0.6)
+    second = [replace(a, xyz=(a.xyz[0], a.xyz[1], a.xyz[2] + 1)) for a in second]
     outer = [a for a in atoms if a.number == 1], [a for a in atoms if a.number == 4]
     chain = only(to_pdb([*outer[0], *first, *second, *outer[1]]))
     assert chain.sequence == "AKLV"
     assert chain.numbering == ("1", "2", "3", "4")
     assert chain.report.altlocs == (1, 2)
-    assert (chain.coordinates[1:3] == 9.0).all()
+    expected = [a.xyz for a in second if a.name == "CB"]
+    np.testing.assert_array_equal(chain.coordinates[1:3], np.float32(expected))
+
+
+@pytest.mark.parametrize("order", ["CB at the end", "by atom name"])
+def test_atoms_listed_apart_from_their_residue(order):
+    """CB atoms behind the chain were a second copy of its sequence."""
+    atoms = peptide("AKLV")
+    rank = {"CB at the end": "CB", "by atom name": ""}[order]
+    names = ("N", "CA", "C", "CB")
+    key = (lambda a: a.name == rank) if rank else (lambda a: names.index(a.name))
+    chain, expected = only(to_pdb(sorted(atoms, key=key))), only(to_pdb(atoms))
+    assert chain.sequence == "AKLV"
+    np.testing.assert_array_equal(chain.coordinates, expected.coordinates)
+    assert only(to_mmcif(sorted(atoms, key=key))).sequence == "AKLV"
+
+
+@pytest.mark.parametrize("alternative", ["", "A"])
+def test_neighbours_of_one_name_and_number_are_two_residues(alternative):
+    """52 and 52A, both serine, with the insertion code lost: the second was swallowed."""
+    atoms = [replace(a, number=a.number - (a.number > 3)) for a in peptide("ACSSGH")]
+    atoms = change(atoms, lambda a: a.number == 3, alternative=alternative)
+    chain = only(to_pdb(atoms))
+    assert chain.sequence == "ACSSGH"
+    assert chain.numbering == ("1", "2", "3", "3", "4", "5")
+    assert chain.resolved.all()
+
+
+def test_the_same_atom_twice_is_not_another_residue():
+    """Conformers without a letter, atom by atom: the first counts."""
+    atoms = []
+    for atom in peptide("AKLV"):
+        x, y, z = atom.xyz
+        atoms += [replace(atom, occupancy=0.5), replace(atom, occupancy=0.5, xyz=(x, y, z + 0.8))]
+    chain = only(to_pdb(atoms))
+    assert chain.sequence == "AKLV"
+    np.testing.assert_array_equal(chain.coordinates, only(to_pdb(peptide("AKLV"))).coordinates)

@@ -154,3 +154,13 @@ def test_our_own_defects_are_not_called_input_errors(monkeypatch):
     monkeypatch.setattr("protcontact.structure.read.assemble", broken)
     with pytest.raises(KeyError, match="a defect"):
         read_structure(FILES["x.pdb"], name="x.pdb")
+
+
+@pytest.mark.parametrize("name", ["x.pdb", "x.cif"])
+def test_a_byte_order_mark_is_no_content(name):
+    """Editors of Windows put it first: data_ was not found, and a first atom was lost."""
+    content = FILES[name] if name == "x.cif" else to_pdb(ATOMS)
+    with_mark = read_structure(b"\xef\xbb\xbf" + content, name=name).chains[0]
+    expected = read_structure(content, name=name).chains[0]
+    np.testing.assert_array_equal(with_mark.ca, expected.ca)
+    assert with_mark.report == expected.report
