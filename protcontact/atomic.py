@@ -22,18 +22,41 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         A path in the same folder, hidden by a leading dot; it is removed if the block raises.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        _to_disk(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())
+            _to_disk(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     _to_disk(path.parent)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let the system's refusals name the file that the caller knows, not the temporary one.
+
+    Raises:
+        OSError: As it came, with the other name.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = Path(str(error.filename)).name
+        if error.errno and (error.filename is None or named.startswith(f".{path.name}.")):
+            error.filename = str(path)
+        raise
+
+
+def file_name(text: str) -> str:
+    """Make an id into a name that every file system takes; two ids may get the same one."""
+    safe = "".join(c if c.isalnum() or c in "._-+" else "_" for c in text).lstrip(".")
+    return safe[:120] or "unnamed"
 
 
 def write_text(path: Path, text: str) -> None:

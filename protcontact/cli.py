@@ -22,6 +22,8 @@ VERBS = {
     "audit": "check that no test or validation chain has a homologue in training",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
 }
+PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where a module has another name than its package
+CONTINUED = ("download", "prepare")  # the same command goes on where it was interrupted
 LIGHTNING_VERBS = {
     "fit": "train a model (Lightning CLI)",
     "validate": "score a checkpoint on the validation split (Lightning CLI)",
@@ -59,6 +61,25 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
     return int(module.run(parser.parse_args(arguments)))
 
 
+def _installed(verb: str, arguments: list[str]) -> int:
+    """Run a verb; a library that this machine lacks is named with its remedy.
+
+    Raises:
+        InputError: If one is missing.
+        ModuleNotFoundError: If what is missing is a part of this package.
+    """
+    try:
+        return _dispatch(verb, arguments)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "protcontact"):
+            raise
+        raise InputError(
+            f"this needs {missing}, which is not installed; "
+            f"`pip install {PACKAGES.get(missing, missing)}`"
+        ) from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -68,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; those of the process if None.
 
     Returns:
-        Exit status: 0 done, 1 a check failed, 2 unusable input.
+        Exit status: 0 done, 1 a check failed, 2 unusable input, 130 interrupted by Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -83,12 +104,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"protcontact: error: no verb {verb!r}; there are {allowed}", file=sys.stderr)
         return 2
     try:
-        return _dispatch(verb, arguments[1:])
+        return _installed(verb, arguments[1:])
     except (InputError, OSError) as error:
         if os.environ.get("PROTCONTACT_DEBUG"):
             traceback.print_exception(error)
         print(f"protcontact {verb}: error: {_explain(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\nprotcontact {verb}: {_after_interruption(verb, arguments)}", file=sys.stderr)
+        return 130
+
+
+def _after_interruption(verb: str, arguments: list[str]) -> str:
+    if verb not in CONTINUED:
+        return "interrupted"
+    without = " without --overwrite" if "--overwrite" in arguments else ""
+    return f"interrupted; the same command{without} continues"
 
 
 def _explain(error: InputError | OSError) -> str:

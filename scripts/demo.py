@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 
-from protcontact.commands.tables import score_table
+from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.figures import draw_contact_map, to_array
 from protcontact.structure.contacts import contact_map
@@ -100,7 +99,7 @@ def main() -> None:
         scores[title] = result["model"]
         scores["separation"] = result["separation"]
     print()
-    Console(width=100).print(score_table(scores, "test split"))
+    print_scores(scores, "test split")
     picture = draw(out, data)
     print(f"predicted (above the diagonal) and true contacts of one test chain: {picture}")
 

@@ -97,3 +97,39 @@ def test_misspelt_option_is_refused():
 
 def test_module_and_script_are_the_same():
     assert run("--version").stdout.startswith("protcontact")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["prepare", "x", "--out", "y"], "interrupted; the same command continues"),
+        (
+            ["prepare", "x", "--out", "y", "--overwrite"],
+            "interrupted; the same command without --overwrite continues",
+        ),
+        (["download", "--ids", "x"], "interrupted; the same command continues"),
+        (["split", "x"], "interrupted"),
+        (["fit"], "interrupted"),
+    ],
+)
+def test_ctrl_c_says_whether_the_same_command_continues(words, message, monkeypatch, capsys):
+    def interrupt(verb, arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", interrupt)
+    assert cli.main(words) == 130
+    assert capsys.readouterr().err == f"\nprotcontact {words[0]}: {message}\n"
+
+
+def test_a_missing_library_is_named_with_its_remedy(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "protcontact.commands.predict", None)
+    with pytest.raises(ModuleNotFoundError):  # a fault of ours stays one
+        cli.main(["predict", "--help"])
+    monkeypatch.delitem(sys.modules, "protcontact.commands.predict")
+
+    def needs_it(verb, arguments):
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL.Image")
+
+    monkeypatch.setattr("protcontact.cli._dispatch", needs_it)
+    assert cli.main(["predict"]) == 2
+    assert "this needs PIL, which is not installed; `pip install pillow`" in capsys.readouterr().err

@@ -19,16 +19,16 @@ from typing import Any
 
 import jsonargparse
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from rich.console import Console
 
 from protcontact.atomic import write_text
-from protcontact.commands.tables import score_table
+from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
-from protcontact.training.checkpoint import KEY, describe, read_checkpoint
-from protcontact.training.loggers import run_loggers
+from protcontact.training.checkpoint import KEY, WholeFiles, describe, read_checkpoint
+from protcontact.training.loggers import make_folders, run_loggers
 from protcontact.training.module import ContactModule, count_parameters
 
 # Warnings that tell a user of this package nothing to act on.
@@ -61,9 +61,10 @@ class ContactCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One seed for the weights, the order of the data, the crops and the dropout."""
-        parser.link_arguments(
-            "seed_everything", "data.seed", compute_fn=lambda seed: int(seed or 0)
-        )
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint to `_safe`: Lightning would load it to look for settings."""
 
     def instantiate_classes(self) -> None:
         """Make model, data and trainer; what they refuse is the user's setting.
@@ -73,6 +74,7 @@ class ContactCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
+            self.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
         except (ValueError, TypeError) as error:
             raise InputError(str(error)) from error
 
@@ -81,6 +83,7 @@ class ContactCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         if settings.logger in (None, True) and not settings.fast_dev_run:
             kwargs["logger"] = run_loggers(settings.default_root_dir or "runs")
+        kwargs["plugins"] = [*(settings.plugins or []), WholeFiles()]
         return super().instantiate_trainer(**kwargs)
 
     def fit(self, **kwargs: Any) -> None:
@@ -95,17 +98,24 @@ class ContactCLI(LightningCLI):
                 f"{steps} steps end before the first validation, so there would be no best "
                 f"checkpoint; add --trainer.val_check_interval {steps}"
             )
-        self.trainer.fit(**self._safe(kwargs, required=False))
+        self.trainer.fit(**self._ready(kwargs, required=False))
 
     def validate(self, **kwargs: Any) -> None:
         """Score a checkpoint on the validation split."""
-        self.trainer.validate(**self._safe(kwargs, required=True), verbose=False)
+        self.trainer.validate(**self._ready(kwargs, required=True), verbose=False)
         self._report("val")
 
     def test(self, **kwargs: Any) -> None:
         """Score a checkpoint on the test split."""
-        self.trainer.test(**self._safe(kwargs, required=True), verbose=False)
+        self.trainer.test(**self._ready(kwargs, required=True), verbose=False)
         self._report("test")
+
+    def _ready(self, kwargs: dict[str, Any], required: bool) -> dict[str, Any]:
+        """Look at checkpoint and data, and only then leave traces in the run's folder."""
+        safe = self._safe(kwargs, required)
+        self.datamodule.setup(str(self.subcommand))
+        make_folders(self.trainer.loggers)
+        return safe
 
     def _safe(self, kwargs: dict[str, Any], required: bool) -> dict[str, Any]:
         """Look at the checkpoint before Lightning does, and never let it run code.
@@ -123,6 +133,7 @@ class ContactCLI(LightningCLI):
             path = _last(Path(self.trainer.default_root_dir))
             print(f"going on from {path}")
         content = read_checkpoint(path)
+        _refuse_half(path, content)
         _refuse_other_model(path, content[KEY], self.model)
         if not required and content["global_step"] >= self.trainer.max_steps > 0:
             raise InputError(
@@ -145,7 +156,7 @@ class ContactCLI(LightningCLI):
         summaries |= {name: null.summary() for name, null in nulls.items()}
         text = json.dumps(summaries, indent=1)
         write_text(folder / f"{stage}_scores.json", text + "\n")
-        Console().print(score_table(summaries, stage))
+        print_scores(summaries, stage)
         print(f"per chain: {folder / f'{stage}_chains.tsv'}")
 
 
@@ -155,7 +166,8 @@ def _last(folder: Path) -> Path:
     Raises:
         InputError: If there is none, or a newer start left none: it would be passed over silently.
     """
-    starts = sorted(folder.glob("version_*"), key=lambda path: int(path.name.split("_")[1]))
+    versions = [start for start in folder.glob("version_*") if start.name[8:].isdigit()]
+    starts = sorted(versions, key=lambda start: int(start.name[8:]))
     starts = [start for start in starts if (start / "checkpoints").is_dir()]
     if not starts:
         raise InputError(
@@ -165,6 +177,32 @@ def _last(folder: Path) -> Path:
     if not last.is_file():
         raise InputError(f"{last} does not exist; name the checkpoint to go on with")
     return last
+
+
+def _seed(value: bool | int) -> int:
+    """Seed of the data.
+
+    Raises:
+        ValueError: If it is no seed for Lightning and numpy.
+    """
+    if not 0 <= int(value or 0) < 2**32:
+        raise ValueError(f"seed_everything must lie between 0 and 2^32 - 1, not {value}")
+    return int(value or 0)
+
+
+def _refuse_half(path: str | Path, content: dict[str, Any]) -> None:
+    """Refuse weights without the run that they come from, which `predict` would take.
+
+    Raises:
+        InputError: If something is missing.
+    """
+    missing = [name for name in ("global_step", "loops", "callbacks") if name not in content]
+    missing += [name for name in ("prior", "trained_on", "objective") if name not in content[KEY]]
+    if missing:
+        raise InputError(
+            f"checkpoint {path} holds a model without its training (no {', '.join(missing)}); "
+            "give a .ckpt file of protcontact fit"
+        )
 
 
 def _refuse_other_model(path: str | Path, description: dict[str, Any], module: Any) -> None:
@@ -200,6 +238,9 @@ def with_base(arguments: list[str]) -> list[str]:
 
     Returns:
         The same with ``--config`` added where it goes without saying.
+
+    Raises:
+        InputError: If a config is not text.
     """
     flat: list[str] = []
     for argument in arguments:
@@ -217,6 +258,16 @@ def with_base(arguments: list[str]) -> list[str]:
     if not configs and checkpoints:
         own = Path(checkpoints[-1]).absolute().parent.parent / "config.yaml"
         added = ["--config", str(own)] if own.is_file() else []
+    for path in [*configs, *map(Path, added[1::2])]:
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"--config {path} is not UTF-8 text ({error.reason} at byte {error.start}); "
+                "give a YAML file"
+            ) from error
+        except OSError:
+            pass  # the parser says so
     return added + flat
 
 
@@ -232,6 +283,8 @@ def run(verb: str, arguments: list[str]) -> int:
 
     Raises:
         InputError: If the arguments or configs are unusable.
+        KeyboardInterrupt: At Ctrl-C, of which Lightning makes an exit with status 1.
+        SystemExit: After ``--help``.
     """
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     for noise in NOISE:
@@ -252,4 +305,8 @@ def run(verb: str, arguments: list[str]) -> int:
         raise InputError(
             " ".join(str(error).split()) + f"; see protcontact {verb} --help"
         ) from error
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from error
     return 0

@@ -16,9 +16,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from protcontact.commands.tables import score_table
+from protcontact.commands.tables import print_scores
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
 from protcontact.metrics.running import ContactScores
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # `meta` has no numbers
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name} cannot be used ({reason}); try --device cpu") from error
@@ -91,4 +90,4 @@ def _print_scores(outcomes: list[Outcome]) -> None:
         if row.scores is not None:
             scores.add(row.scores)
     if len(scores):
-        Console().print(score_table({"model": scores.summary()}, "against the structures"))
+        print_scores({"model": scores.summary()}, "against the structures")

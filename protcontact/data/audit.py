@@ -15,9 +15,8 @@ from protcontact.data.splitfile import read_splits
 from protcontact.data.splits import (
     AUDIT,
     AUDIT_STRICTNESS,
-    FACTS,
     largest_evalue,
-    read_facts,
+    refuse_stale,
     unique_sequences,
 )
 from protcontact.data.store import ChainStore
@@ -104,14 +103,12 @@ def audit(folder: Path, threshold: Threshold, mmseqs: MMseqs) -> AuditReport:
     Returns:
         What was found.
 
-    Raises:
-        InputError: If data set and splits do not belong together, or there is nothing to compare.
+    An `InputError` tells that data set and splits do not belong together, or that there is nothing
+    to compare.
     """
     store = ChainStore(folder)
     splits = read_splits(folder)
-    facts = read_facts(folder)
-    if facts is not None and facts.data != store.fingerprint:
-        raise InputError(f"{folder / FACTS} was made for another data set; split again")
+    refuse_stale(store)
     _check_same_chains(store, splits)
     rows = _search(store, splits, threshold, mmseqs)
     leaks = tuple(

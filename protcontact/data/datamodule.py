@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from protcontact.batch import ContactBatch
 from protcontact.data import splitfile
 from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket, crop
+from protcontact.data.splits import refuse_stale
 from protcontact.data.store import ChainStore
 from protcontact.errors import InputError
 from protcontact.structure.alphabet import PADDING
@@ -124,12 +125,19 @@ class ResumableLoader(DataLoader):
 
         Yields:
             One batch per step.
+
+        Raises:
+            InputError: If Lightning was told to put another sampler in its place.
         """
         skip, self._skip = self._skip, 0
         self._given = skip
-        sampler = self.sampler
-        assert isinstance(sampler, PairBudgetSampler)
-        sampler.start = skip
+        if not isinstance(self.sampler, PairBudgetSampler):
+            raise InputError(
+                f"batches come from a {type(self.sampler).__name__}, which cannot serve them; "
+                "leave out --trainer.overfit_batches, and set --data.pair_budget or "
+                "--trainer.limit_train_batches instead"
+            )
+        self.sampler.start = skip
         for batch in super().__iter__():
             self._given += 1
             yield batch
@@ -199,9 +207,10 @@ class ContactDataModule(pl.LightningDataModule):
         """Open the data set and look up which row belongs to which split.
 
         Raises:
-            InputError: If a chain is in no split.
+            InputError: If a chain is in no split, or the split was made for other chains.
         """
         self.store = ChainStore(self.path)
+        refuse_stale(self.store)
         splits = splitfile.read_splits(self.path)
         self._rows = {}
         for row, name in enumerate(self.store.ids):

@@ -29,7 +29,8 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-_NOT_A_STRUCTURE = "its name does not end in .pdb, .ent, .cif, .mmcif or .bcif (or these and .gz)"
+_ENDINGS = ".pdb, .ent, .cif, .mmcif or .bcif (or these and .gz)"
+_NOT_A_STRUCTURE = f"its name does not end in {_ENDINGS}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,10 @@ def find_inputs(sources: Sequence[str], spool: Path, leave_out: Path | None = No
         for path in paths:
             found += _expand(Path(path), spool, hidden)
     if not found:
-        raise InputError(f"no files found in {', '.join(sources)}")
+        raise InputError(
+            f"no files found in {', '.join(sources)}; give structure files, which end in "
+            f"{_ENDINGS}, or tar archives of them"
+        )
     found.sort(key=lambda one: (_file_name(one), one.source, one.file, one.offset, one.problem))
     distinct: dict[tuple[str, int], Input] = {}
     for one in found:

@@ -17,13 +17,14 @@ _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, remedy: str = "choose another --out") -> Iterator[None]:
     """Hold `folder` for this process, and make it if it is absent.
 
     File systems without locks (some cluster mounts) are used unlocked.
 
     Args:
         folder: The folder.
+        remedy: What to do if it cannot be written.
 
     Raises:
         InputError: If another process holds it, or it cannot be made or written.
@@ -34,7 +35,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(
-            f"output folder {folder} cannot be written ({error.strerror}); choose another --out"
+            f"output folder {folder} cannot be written ({error.strerror}); {remedy}"
         ) from error
     try:
         try:

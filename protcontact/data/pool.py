@@ -1,8 +1,13 @@
 """How do many small tasks run on other processes, and what if one of them kills its process?
 
-Both pools give `concurrent.futures` futures: a laptop's processes and a Dask cluster run the same
-code. A file that exhausts the memory takes its process with it, and with a local pool all
-unfinished tasks as well; `completed` tells which task did it, and the others do not suffer.
+Both pools give `concurrent.futures` executors: a laptop's processes and a Dask cluster run the same
+code. A file that exhausts the memory takes its process with it; `completed` tells which task did
+it, and the others do not suffer.
+
+A local pool is one single-process executor per slot, each given one task at a time. So a death
+names its task, and CPython 3.11's way of starting further workers while another dies, which can
+hang, is never used. What remains is that an executor may lose a task submitted in the moment of a
+death: its future never completes, so nothing here waits without looking whether the process lives.
 """
 
 import multiprocessing
@@ -10,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +30,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_sentinel
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +39,8 @@ from protcontact.errors import InputError
 
 CONNECT_SECONDS = 15
 START_SECONDS = 60
+LOOK_SECONDS = 2.0  # how long nothing may finish before the processes are looked at
+END_SECONDS = 3.0  # how long processes may take to end by themselves
 
 
 def usable_cores() -> int:
@@ -42,10 +51,10 @@ def usable_cores() -> int:
 
 
 class Pool(ABC):
-    """An executor that can be used again after one of its workers died.
+    """Executors that can be used again after one of their workers died.
 
     Attributes:
-        slots: Number of tasks that run at the same time.
+        slots: Number of tasks that are handed out at the same time, each to a slot of its own.
         deaths: Exceptions that mean that a worker died, not that the task failed.
     """
 
@@ -53,22 +62,33 @@ class Pool(ABC):
     deaths: tuple[type[BaseException], ...]
 
     @abstractmethod
-    def executor(self) -> Executor:
-        """Return an executor that accepts tasks."""
+    def executor(self, slot: int = 0) -> Executor:
+        """Return an executor that accepts the task of a slot."""
 
     @abstractmethod
-    def renew(self) -> None:
-        """Forget workers after a death."""
+    def alive(self, slot: int) -> bool:
+        """Whether the task of a slot may still come back."""
+
+    @abstractmethod
+    def renew(self, slot: int) -> None:
+        """Forget the worker of a slot."""
 
     @abstractmethod
     def close(self) -> None:
-        """Cancel what did not start, and leave."""
+        """Cancel what did not start, and leave within seconds."""
 
     def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class Worker(NamedTuple):
+    """One process, and the executor that has no other."""
+
+    executor: ProcessPoolExecutor
+    process: BaseProcess
 
 
 class LocalPool(Pool):
@@ -94,37 +114,58 @@ class LocalPool(Pool):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(modules)
         forkserver.ensure_running()  # it imports while this process does something else
-        self._executor: ProcessPoolExecutor | None = None
+        self._workers: dict[int, Worker] = {}
 
-    def executor(self) -> ProcessPoolExecutor:
-        """Return the running pool, or start one.
+    def executor(self, slot: int = 0) -> ProcessPoolExecutor:
+        """Return the executor of a slot; its process runs."""
+        if slot not in self._workers:
+            self._workers[slot] = self._start()
+        return self._workers[slot].executor
+
+    def _start(self) -> Worker:
+        """Start a process now: an executor that has its only one starts no other later.
 
         Raises:
-            InputError: If processes cannot be started.
+            InputError: If it does not start.
         """
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self.slots, mp_context=self._context, initializer=_prepare_worker
-            )
-            try:
-                self._executor.submit(os.getpid).result(timeout=START_SECONDS)
-            except (BrokenProcessPool, TimeoutError) as error:
-                self.close()
-                raise InputError(
-                    f"worker processes do not start ({error}); if a script of yours calls this, "
-                    'put the call under `if __name__ == "__main__":`'
-                ) from error
-        return self._executor
+        executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=_prepare_worker)
+        before = set(multiprocessing.active_children())
+        first = executor.submit(os.getpid)
+        started = set(multiprocessing.active_children()) - before
+        try:
+            pid = first.result(timeout=START_SECONDS)
+            process = next(process for process in started if process.pid == pid)
+        except (BrokenProcessPool, TimeoutError, StopIteration) as error:
+            _end([Worker(executor, process) for process in started], 0)
+            raise InputError(
+                f"worker processes do not start ({error}); if a script of yours calls this, "
+                'put the call under `if __name__ == "__main__":`'
+            ) from error
+        return Worker(executor, process)
 
-    def renew(self) -> None:
-        """Drop the broken pool; the next `executor` starts another."""
-        self.close()
+    def alive(self, slot: int) -> bool:
+        """Whether the process of a slot runs."""
+        return slot in self._workers and self._workers[slot].process.is_alive()
+
+    def renew(self, slot: int) -> None:
+        """End the process of a slot; the next `executor` starts another."""
+        if slot in self._workers:
+            _end([self._workers.pop(slot)], 0)
 
     def close(self) -> None:
-        """Cancel waiting tasks and end the processes."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        """Cancel waiting tasks and end the processes, by force where one goes on working."""
+        workers, self._workers = [*self._workers.values()], {}
+        _end(workers, END_SECONDS)
+
+
+def _end(workers: list[Worker], seconds: float) -> None:
+    """End processes; none of them is waited for any longer than `seconds`, all together."""
+    deadline = time.monotonic() + seconds
+    for worker in workers:
+        worker.executor.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        worker.process.kill()  # nothing happens to a process that has ended
 
 
 class DaskPool(Pool):
@@ -166,7 +207,7 @@ class DaskPool(Pool):
         except BaseException:
             self._client.close()
             raise
-        self.slots = sum(self._client.nthreads().values())
+        self.slots = 2 * sum(self._client.nthreads().values())  # the next task waits beside it
         self._executor = self._client.get_executor(pure=False)
 
     def _check_workers(self, folder: Path) -> None:
@@ -187,11 +228,15 @@ class DaskPool(Pool):
         finally:
             marker.unlink()
 
-    def executor(self) -> Executor:
-        """Return the cluster's executor."""
+    def executor(self, slot: int = 0) -> Executor:
+        """Return the cluster's executor, the same for all slots."""
         return self._executor
 
-    def renew(self) -> None:
+    def alive(self, slot: int) -> bool:
+        """Whether the task may come back: the scheduler itself tells what it lost."""
+        return True
+
+    def renew(self, slot: int) -> None:
         """Do nothing: the scheduler gives a dead worker's tasks to the others itself."""
 
     def close(self) -> None:
@@ -231,12 +276,13 @@ def completed(
 ) -> Iterator[Completed]:
     """Run ``function(*task)`` for each task, a bounded number at a time.
 
-    When a worker dies, the tasks that were under way are suspects; each runs again with no other
-    beside it, and the one that kills its worker when alone is reported as having `died`.
+    A task whose worker dies is a suspect: the worker may have been killed from outside, or for
+    memory that another task took. It runs again after all others, alone and in a fresh process,
+    and is reported as having `died` if that process dies too.
 
     Args:
         pool: Where to run.
-        function: Importable by name.
+        function: Importable by name; may run twice for a task.
         tasks: Tuples of picklable arguments.
 
     Yields:
@@ -245,43 +291,46 @@ def completed(
     Raises:
         InputError: If the executor gave up, as when the scheduler of a cluster is gone.
     """
-    waiting, suspects = deque(tasks), deque[tuple]()
-    running: dict[Future, tuple] = {}
+    suspects = []
     try:
-        while waiting or running or suspects:
-            if not suspects:
-                _submit(pool, function, waiting, running)
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = running.pop(future)
-                if isinstance(future.exception(), pool.deaths):
-                    suspects.append(task)  # with a local pool, all of `running` will follow
-                else:
-                    yield Completed(task, future.result())
-            if suspects and not running:
-                pool.renew()
-                while suspects:
-                    yield _alone(pool, function, suspects.popleft())
+        for one in _each_once(pool, function, deque(tasks)):
+            if one.died:
+                suspects.append(one.task)
+            else:
+                yield one
+        for task in suspects:
+            pool.renew(0)
+            yield from _each_once(pool, function, deque([task]))
     except CancelledError as error:
         raise InputError("the workers were taken away; start again to continue") from error
 
 
-def _submit(
-    pool: Pool, function: Callable[..., Any], waiting: deque[tuple], running: dict[Future, tuple]
-) -> None:
-    while waiting and len(running) < 2 * pool.slots:
-        try:
-            future = pool.executor().submit(function, *waiting[0])
-        except pool.deaths:  # an idle worker was killed
-            if not running:
-                pool.renew()
-            return
-        running[future] = waiting.popleft()
+def _each_once(
+    pool: Pool, function: Callable[..., Any], waiting: deque[tuple]
+) -> Iterator[Completed]:
+    free = list(reversed(range(pool.slots)))
+    running: dict[Future, tuple[int, tuple]] = {}
+    while waiting or running:
+        while waiting and free:
+            slot, task = free.pop(), waiting.popleft()
+            running[_submit(pool, slot, function, task)] = (slot, task)
+        done, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        lost = [one for one, (slot, _) in running.items() if not (done or pool.alive(slot))]
+        for future in [*done, *lost]:
+            slot, task = running.pop(future)
+            free.append(slot)
+            died = not future.done() or isinstance(future.exception(), pool.deaths)
+            if died:
+                pool.renew(slot)
+            yield Completed(task, None if died else future.result(), died)
 
 
-def _alone(pool: Pool, function: Callable[..., Any], task: tuple) -> Completed:
+def _submit(pool: Pool, slot: int, function: Callable[..., Any], task: tuple) -> Future:
+    """Hand a task out; of a worker that was killed while idle, the task dies at once."""
+    executor = pool.executor(slot)
     try:
-        return Completed(task, pool.executor().submit(function, *task).result())
-    except pool.deaths:
-        pool.renew()
-        return Completed(task, None, died=True)
+        return executor.submit(function, *task)
+    except pool.deaths as error:
+        future: Future = Future()
+        future.set_exception(error)
+        return future

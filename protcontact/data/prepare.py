@@ -196,7 +196,7 @@ def _claim(out: Path, plan: dict, overwrite: bool) -> None:
     """Check that what lies in `out` belongs to the plan, or make room.
 
     Raises:
-        InputError: If it belongs to another plan.
+        InputError: If it belongs to another plan, or does not tell to which.
     """
     if overwrite:
         _remove(out)
@@ -204,7 +204,7 @@ def _claim(out: Path, plan: dict, overwrite: bool) -> None:
     if (out / manifest.NAME).exists():
         found = asdict(read_manifest(out))
     elif plan_file.exists():
-        found = json.loads(plan_file.read_text(encoding="utf-8"))
+        found = _read_plan(plan_file)
     else:
         plan_file.parent.mkdir(exist_ok=True)
         write_text(plan_file, json.dumps(plan) + "\n")
@@ -217,6 +217,21 @@ def _claim(out: Path, plan: dict, overwrite: bool) -> None:
         )
     plan_file.parent.mkdir(exist_ok=True)
     write_text(plan_file, json.dumps(plan) + "\n")  # a copied data set may lack it
+
+
+def _read_plan(plan_file: Path) -> dict:
+    """Read the plan of a run that was interrupted.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    try:
+        return dict(json.loads(plan_file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{plan_file} is damaged ({error}), so the interrupted run cannot be continued; start "
+            "anew with --overwrite"
+        ) from error
 
 
 def _sweep(out: Path) -> None:

@@ -127,7 +127,9 @@ class PairBudgetSampler(DistributedSampler):
         self.rank = rank
         self.world = world
         self.epoch = 0
-        self.start = 0  # batches of the next epoch to leave out: they were done before a restart
+        # Batches at the beginning to leave out: they were done before a restart. Whoever sets it
+        # takes it back; a loader with workers asks for an iterator more than once an epoch.
+        self.start = 0
         self._steps = 0
         self._planned: tuple[int, list[tuple[int, ...]]] = (-1, [])
 
@@ -136,8 +138,7 @@ class PairBudgetSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[PlannedBatch]:
         seed = None if self.crop_size is None else (self.seed, self.epoch)
-        start, self.start = self.start, 0
-        return iter([PlannedBatch(rows, seed) for rows in self._batches()[start:]])
+        return iter([PlannedBatch(rows, seed) for rows in self._batches()[self.start :]])
 
     def _batches(self) -> list[tuple[int, ...]]:
         """All batches of this rank in this epoch, planned once."""

@@ -40,14 +40,20 @@ def read_assignments(path: str | Path) -> list[Assignment]:
         One entry per chain, in the order of the file.
 
     Raises:
-        InputError: If the file is absent or a line is not what ``protcontact split`` writes.
+        InputError: If the file is absent, no text, or not what ``protcontact split`` writes.
     """
     file = Path(path)
     if file.is_dir():
         file = file / NAME
     if not file.is_file():
         raise InputError(f"{file} does not exist; make it with `protcontact split {file.parent}`")
-    lines = file.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8 or "
+            f"write it again with `protcontact split {file.parent}`"
+        ) from error
     if not lines or lines[0].split("\t") != list(Assignment._fields):
         raise InputError(
             f"{file} must start with the columns {' '.join(Assignment._fields)} (tab-separated); "

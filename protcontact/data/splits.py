@@ -58,7 +58,8 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         values = list(self.fractions.values())
-        if min(values) < 0 or abs(sum(values) - 1) > 1e-6 or self.fractions["train"] == 0:
+        possible = all(value >= 0 for value in values) and abs(sum(values) - 1) <= 1e-6
+        if not possible or self.fractions["train"] == 0:
             raise InputError(
                 f"--fractions must be three numbers (train, val, test) that add up to 1, with "
                 f"some for train, not {' '.join(map(str, values))}"
@@ -124,6 +125,24 @@ def read_facts(folder: Path) -> Facts | None:
         raise InputError(f"{file} is damaged ({error}); split again") from error
 
 
+def refuse_stale(store: ChainStore) -> None:
+    """Refuse a split that `split` made before the data set changed; one without facts passes.
+
+    Args:
+        store: The data set as it is now.
+
+    Raises:
+        InputError: If ``split.json`` belongs to other chains.
+    """
+    facts = read_facts(store.path)
+    if facts is not None and facts.data != store.fingerprint:
+        raise InputError(
+            f"{store.path / FACTS} was made for another data set: the chains have changed since "
+            f"they were divided; run `protcontact split {store.path}` again, or remove {FACTS} if "
+            f"{splitfile.NAME} is your own"
+        )
+
+
 def check_threshold(threshold: Threshold) -> None:
     """Refuse thresholds that are no fractions.
 
@@ -158,6 +177,11 @@ def split(folder: Path, options: SplitOptions, mmseqs: MMseqs) -> SplitReport:
         What was divided.
     """
     store = ChainStore(folder)
+    with exclusive(folder, "make it writable: the split is written beside the chains"):
+        return _split(store, options, mmseqs)
+
+
+def _split(store: ChainStore, options: SplitOptions, mmseqs: MMseqs) -> SplitReport:
     lengths = dict(zip(store.ids, store.lengths.tolist(), strict=True))
     distinct, place = unique_sequences(store)
     evalue = largest_evalue(store)
@@ -182,7 +206,7 @@ def split(folder: Path, options: SplitOptions, mmseqs: MMseqs) -> SplitReport:
         for chain in ids
     )
     report = _report(rows, merges)
-    _write(folder, rows, report, options, store, mmseqs.version)
+    _write(store, rows, report, options, mmseqs.version)
     return report
 
 
@@ -242,11 +266,10 @@ def _leaks(
 
 
 def _write(
-    folder: Path,
+    store: ChainStore,
     rows: list[Assignment],
     report: SplitReport,
     options: SplitOptions,
-    store: ChainStore,
     version: str,
 ) -> None:
     facts = {
@@ -261,8 +284,7 @@ def _write(
         "data": store.fingerprint,
         **asdict(report),
     }
-    with exclusive(folder):
-        for stale in (AUDIT, FACTS):
-            (folder / stale).unlink(missing_ok=True)
-        splitfile.write_assignments(folder / splitfile.NAME, rows)
-        write_text(folder / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    for stale in (AUDIT, FACTS):
+        (store.path / stale).unlink(missing_ok=True)
+    splitfile.write_assignments(store.path / splitfile.NAME, rows)
+    write_text(store.path / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")

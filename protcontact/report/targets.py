@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from protcontact.atomic import file_name
 from protcontact.data.inputs import find_inputs
 from protcontact.data.shards import read_record
 from protcontact.errors import InputError
@@ -115,8 +116,7 @@ def _unique(targets: list[Target]) -> list[Target]:
     taken: set[str] = set()
     named = []
     for target in targets:
-        safe = "".join(c if c.isalnum() or c in "._-+" else "_" for c in target.name).lstrip(".")
-        safe = safe[:120] or "unnamed"
+        safe = file_name(target.name)
         name, number = safe, 2
         while name.lower() in taken:  # some file systems do not tell upper from lower case
             name, number = f"{safe}-{number}", number + 1

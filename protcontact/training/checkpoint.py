@@ -8,12 +8,17 @@ classes of this package only, unless the caller allows others.
 
 import importlib
 import pickle
+import re
+import textwrap
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from protcontact.atomic import replacing
 from protcontact.errors import InputError
 from protcontact.models.contract import ContactModel, Described, Encoder, PairHead
 
@@ -76,11 +81,14 @@ def build(description: Mapping[str, Any], family: type, allow: Sequence[str] = (
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, family)):
         raise InputError(f"the checkpoint names {path!r}, which is not a {family.__name__}")
+    given = description.get("init_args", {})
+    if not isinstance(given, Mapping):
+        raise InputError(f"the checkpoint gives {path} a {type(given).__name__} as its init_args")
     arguments = {
         name: build(value, Described, allow)
         if isinstance(value, Mapping) and "class_path" in value
         else value
-        for name, value in dict(description.get("init_args", {})).items()
+        for name, value in given.items()
     }
     try:
         return kind(**arguments)
@@ -103,20 +111,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         InputError: If the file is absent, damaged, asks for code, or is not one of ours.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist; give a .ckpt file of protcontact fit")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"checkpoint {path} is refused: it holds more than weights and plain data "
-            f"({_reason(error)}); give a file written by protcontact fit"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise InputError(
-            f"checkpoint {path} cannot be read ({_reason(error)}); it is damaged or not a "
-            "checkpoint: give a .ckpt file of protcontact fit"
-        ) from error
+    content = _load(path)
     if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
         raise InputError(
             f"checkpoint {path} is not one of protcontact (no {KEY!r} entry); "
@@ -128,23 +123,78 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} has format {found!r}, this protcontact reads format {FORMAT}; "
             "train again or use the version that wrote it"
         )
-    missing = [name for name in ("encoder", "head") if not isinstance(_get(content, name), dict)]
+    missing = [name for name in ("encoder", "head") if not _is_description(content[KEY].get(name))]
     if missing:
         raise InputError(
             f"checkpoint {path} does not describe its {' and '.join(missing)}; "
             "give a .ckpt file of protcontact fit"
         )
+    if not isinstance(content["state_dict"], dict):
+        kind = type(content["state_dict"]).__name__
+        raise InputError(
+            f"checkpoint {path} has a {kind} where its weights should be; "
+            "give a .ckpt file of protcontact fit"
+        )
     return content
 
 
-def _get(content: dict[str, Any], name: str) -> Any:
-    return content[KEY].get(name)
+def _load(path: Path) -> Any:
+    """Read a file that `torch.save` wrote; what is no zip archive is not even unpickled.
+
+    Raises:
+        InputError: If it is none, is damaged, or asks for code.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist; give a .ckpt file of protcontact fit")
+    try:
+        with path.open("rb") as file:
+            whole = zipfile.is_zipfile(file)
+        if not whole:
+            empty = path.stat().st_size == 0
+            reason = "it is empty" if empty else "it is no zip archive, or a part of one"
+            raise InputError(_unreadable(path, reason))
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"checkpoint {path} is refused: it holds more than weights and plain data"
+            f"{_asked_for(error)}; give a file written by protcontact fit"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # a damaged pickle ends in almost any
+        raise InputError(_unreadable(path, _reason(error))) from error
+
+
+def _unreadable(path: Path, reason: str) -> str:
+    return (
+        f"checkpoint {path} cannot be read ({reason}); it is damaged or not a checkpoint: "
+        "give a .ckpt file of protcontact fit"
+    )
+
+
+def _is_description(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_path"), str)
+        and isinstance(value.get("init_args"), dict)
+    )
+
+
+def _asked_for(error: Exception) -> str:
+    """Name the function that a pickle wants to call, where torch does."""
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f": {asked[1].rstrip('.')}" if asked else ""
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    globals_line = next((line for line in lines if "GLOBAL" in line), None)
-    return (globals_line or (lines[0] if lines else type(error).__name__)).strip()[:160]
+    """First sentence of what went wrong; what a pickle machine says of damage helps nobody."""
+    if not isinstance(error, RuntimeError | OSError | ValueError) or not str(error):
+        return "its content is damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = re.sub(r"^\[[^\]]*\][ .]*", "", str(error).strip())  # [enforce fail at ...cc:180] .
+    first = text.splitlines()[0].split(". ")[0]
+    return textwrap.shorten(first, width=160, placeholder=" ...")
 
 
 def load_model(path: str | Path, allow: Sequence[str] = ()) -> ContactModel:
@@ -179,3 +229,19 @@ def load_model(path: str | Path, allow: Sequence[str] = ()) -> ContactModel:
             + " ".join(str(error).split())
         ) from error
     return model.eval()
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints whole or not at all.
+
+    Lightning writes into the system's temporary folder and moves the file; where that is another
+    file system, moving is copying, and a run killed meanwhile has lost the older file as well.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write beside the final name, then rename."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)

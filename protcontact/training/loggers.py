@@ -1,12 +1,13 @@
 """Where do the numbers of a run go?
 
-A CSV file in the run's folder, always, and wandb where it is installed: online if the user is
-logged in, offline otherwise, so that nothing ever asks for an account.
+A CSV file in the run's folder, always, and wandb where it is installed and not disabled: online if
+the user is logged in, offline otherwise, so that nothing ever asks for an account.
 """
 
 import importlib.util
 import netrc
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
@@ -24,11 +25,8 @@ def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger
         The CSV logger first: its folder is the run's log folder.
     """
     csv = CSVLogger(save_dir=str(folder), name="")
-    if importlib.util.find_spec("wandb") is None:
+    if importlib.util.find_spec("wandb") is None or os.environ.get("WANDB_MODE") == "disabled":
         return [csv]
-    # only on rank 0: another rank would see the folder and count itself a version further
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        Path(csv.log_dir).mkdir(parents=True, exist_ok=True)
     online = logged_in() and os.environ.get("WANDB_MODE", "online") == "online"
     return [
         csv,
@@ -36,6 +34,17 @@ def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger
             name=Path(folder).name, save_dir=csv.log_dir, project=project, offline=not online
         ),
     ]
+
+
+def make_folders(loggers: Iterable[Logger]) -> None:
+    """Make the folders that wandb writes into, once nothing speaks against the run any more.
+
+    Only on rank 0: another rank would see the folder and count itself a version further.
+    """
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        for logger in loggers:
+            if isinstance(logger, WandbLogger) and logger.save_dir:
+                Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
 
 
 def logged_in() -> bool:

@@ -128,6 +128,11 @@ class ContactModule(pl.LightningModule):
         """Forget the rows of the last epoch."""
         self._reset("val")
 
+    def on_validation_start(self) -> None:
+        """Refuse to score what was trained on, where validation is not a part of training."""
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            self._refuse_trained("val")
+
     def on_test_epoch_start(self) -> None:
         """Forget the rows of the last run, and refuse to score what was trained on."""
         self._refuse_trained("test")
@@ -189,16 +194,27 @@ class ContactModule(pl.LightningModule):
             "head": describe(self.model.head),
             "prior": self.prior.state_dict(),
             "trained_on": self.trained_on,
+            "objective": self._objective,
         }
+
+    @property
+    def _objective(self) -> dict[str, float]:
+        """What a resumed run must not change, or its loss curve would be two."""
+        return {"min_separation": self.min_separation, "positive_weight": self.positive_weight}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the null of the training set, and what was in it.
 
         Raises:
-            InputError: If training is to go on with another train split.
+            InputError: If training is to go on with another train split or another loss.
         """
         trained_on = checkpoint[KEY]["trained_on"]
         fitting = self.trainer.state.fn == TrainerFn.FITTING
+        if fitting and checkpoint[KEY]["objective"] != self._objective:
+            raise InputError(
+                f"this run was started with {checkpoint[KEY]['objective']} and is to go on with "
+                f"{self._objective}; restore these options, or start anew without --ckpt_path"
+            )
         if fitting and self._data is not None and not torch.equal(trained_on, self.trained_on):
             raise InputError(
                 f"the train split of {self._data.path} is not the one this run was started with; "

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,11 @@ import torch
 import yaml
 
 from protcontact.cli import main
-from protcontact.commands.lightning import with_base
+from protcontact.commands.lightning import _last, with_base
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import write_store
+from protcontact.training.checkpoint import FORMAT, KEY
+from protcontact.training.module import ContactModule
 from tests.data.chains import random_chain
 
 ROOT = Path(__file__).parents[2]
@@ -91,39 +95,51 @@ def environment():
     return os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
 
 
-def start(arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "protcontact", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env=environment(),
-    )
+@contextmanager
+def started(arguments, output):
+    """Run a verb beside this test; its whole group ends with the block, whatever happens there."""
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "protcontact", *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment(),
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run_to_the_end(arguments, output):
+    with started(arguments, output) as process:
+        assert process.wait(timeout=250) == 0, output.read_text()
 
 
 @pytest.mark.slow
 def test_killed_run_goes_on_with_the_same_numbers(config, data, tmp_path):
     """SIGKILL in the middle of an epoch; then the loss curve of a run that was not killed."""
-    whole = start(words("fit", config, data, tmp_path / "whole"))
-    assert whole.wait(timeout=300) == 0, whole.stdout.read().decode()
+    output = tmp_path / "output.txt"
+    run_to_the_end(words("fit", config, data, tmp_path / "whole"), output)
 
-    slow = "--trainer.max_steps=12"
-    killed = start(words("fit", config, data, tmp_path / "killed", slow))
     last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 200
-    while True:
-        assert time.monotonic() < deadline
-        assert killed.poll() is None, killed.stdout.read().decode()
-        if last.is_file() and torch.load(last, weights_only=True)["global_step"] >= 3:
-            break
-        time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    with started(words("fit", config, data, tmp_path / "killed"), output) as killed:
+        deadline = time.monotonic() + 200
+        while True:
+            assert time.monotonic() < deadline
+            assert killed.poll() is None, output.read_text()
+            if last.is_file() and torch.load(last, weights_only=True)["global_step"] >= 3:
+                break
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
     reached = torch.load(last, weights_only=True)["global_step"]
     assert reached < 12
 
-    resumed = start(words("fit", config, data, tmp_path / "killed", "--ckpt_path", "last"))
-    assert resumed.wait(timeout=300) == 0, resumed.stdout.read().decode()
+    resumed = words("fit", config, data, tmp_path / "killed", "--ckpt_path", "last")
+    run_to_the_end(resumed, output)
     expected, found = losses(tmp_path / "whole"), losses(tmp_path / "killed")
     assert set(expected) == set(range(12))
     assert set(found) >= set(range(reached, 12))
@@ -143,8 +159,7 @@ def test_killed_run_goes_on_with_the_same_numbers(config, data, tmp_path):
 def test_two_processes_write_one_run(config, data, tmp_path):
     """DDP over gloo through the command line."""
     more = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
-    running = start(words("fit", config, data, tmp_path / "run", *more))
-    assert running.wait(timeout=300) == 0, running.stdout.read().decode()
+    run_to_the_end(words("fit", config, data, tmp_path / "run", *more), tmp_path / "output.txt")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["version_0"]
     version = tmp_path / "run" / "version_0"
     assert set(losses(tmp_path / "run")) == set(range(12))
@@ -170,6 +185,7 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
     assert set(scores) == {"model", "separation"}
     table = (run / "version_1" / "test_chains.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in table] == ["id", *(f"c{n}" for n in range(25, 30))]
+    assert not (run / "version_1" / "checkpoints").exists()  # `last` would go on from a copy there
 
 
 @pytest.mark.parametrize(
@@ -183,6 +199,8 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
         (["--model.encoder", "protcontact.models.heads.bilinear.Bilinear"], "Bilinear"),
         (["--trainer.max_stepz", "3"], "max_stepz"),
         (["--config", "absent.yaml"], "absent.yaml"),
+        (["--seed_everything", "-1"], "seed_everything must lie between 0 and"),
+        (["--model.optimizer.init_args.lr", "-1"], "Invalid learning rate: -1"),
     ],
 )
 def test_mistakes_are_one_line_and_end_with_2(more, message, config, data, tmp_path, capsys):
@@ -221,9 +239,102 @@ def test_foreign_checkpoints_are_refused(verb, config, data, tmp_path, capsys):
     assert "not one of protcontact" in capsys.readouterr().err
 
 
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test"])
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path, bomb: path.write_bytes(pickle.dumps(bomb)), "cannot be read"),
+        (lambda path, bomb: torch.save({"state_dict": bomb}, path), "refused"),
+        (lambda path, bomb: path.write_bytes(b""), "it is empty"),
+        (lambda path, bomb: path.write_text("hello"), "cannot be read"),
+    ],
+    ids=["pickle", "checkpoint with code", "empty", "text"],
+)
+def test_no_verb_runs_or_stumbles_over_a_bad_checkpoint(
+    verb, write, message, config, data, tmp_path, capsys
+):
+    """Lightning's command line loaded the file itself, to look for settings, before we did."""
+    path, mark = tmp_path / "bad.ckpt", tmp_path / "was_run"
+    write(path, Bomb(mark))
+    capsys.readouterr()
+    assert main(words(verb, config, data, tmp_path / "run", "--ckpt_path", path)) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if "rror" in line]
+    assert error.startswith(f"protcontact {verb}: error: checkpoint {path}")
+    assert message in error
+    assert not mark.exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_weights_without_their_training_are_refused(verb, config, data, tmp_path, capsys):
+    """`predict` takes such a file, the trainer ended in a KeyError."""
+    description = {"class_path": "protcontact.X", "init_args": {}}
+    ours = {"format": FORMAT, "encoder": description, "head": description}
+    torch.save({KEY: ours, "state_dict": {}}, tmp_path / "half.ckpt")
+    half = ["--ckpt_path", tmp_path / "half.ckpt"]
+    assert main(words(verb, config, data, tmp_path / "run", *half)) == 2
+    assert "holds a model without its training (no global_step" in capsys.readouterr().err
+
+
+def test_a_config_that_is_no_text(config, data, tmp_path, capsys):
+    config.write_bytes(b"model: \xff\xfe")
+    assert main(words("fit", config, data, tmp_path / "run")) == 2
+    assert f"--config {config} is not UTF-8 text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_a_refused_start_leaves_no_folder(verb, config, data, tmp_path, capsys):
+    run = tmp_path / "run"
+    unsplit = tmp_path / "unsplit"
+    shutil.copytree(data, unsplit)
+    (unsplit / "splits.tsv").unlink()
+    more = ["--ckpt_path", tmp_path / "absent.ckpt"] if verb == "test" else []
+    assert main(words(verb, config, unsplit, run, *more)) == 2
+    assert not run.exists()
+
+
+def interrupting(monkeypatch, name):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ContactModule, name, interrupt)
+
+
+def test_an_interrupted_fit_says_so(config, data, tmp_path, capsys, monkeypatch):
+    """Lightning ends with status 1 and without a word."""
+    interrupting(monkeypatch, "training_step")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert main(words("fit", config, data, tmp_path / "run")) == 130
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert capsys.readouterr().err.splitlines()[-1] == "protcontact fit: interrupted"
+
+
+def test_last_takes_the_newest_start(tmp_path):
+    for name in ("version_2", "version_10", "version_11", "version_12_backup"):
+        (tmp_path / name).mkdir()
+    for name in ("version_2", "version_10", "version_12_backup"):
+        (tmp_path / name / "checkpoints").mkdir()
+        (tmp_path / name / "checkpoints" / "last.ckpt").write_text("")
+    assert _last(tmp_path) == tmp_path / "version_10" / "checkpoints" / "last.ckpt"
+
+
 def test_steps_that_end_before_a_validation(config, data, tmp_path, capsys):
     assert main(words("fit", config, data, tmp_path / "run", "--trainer.max_steps", 3)) == 2
     assert "--trainer.val_check_interval 3" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -84,9 +84,10 @@ def test_other_checkpoints_are_refused(tmp_path, capsys):
 
 def test_unknown_device_is_refused(checkpoint, tmp_path, capsys):
     (tmp_path / "x.fasta").write_text(">one\nACDE\n")
-    out = tmp_path / "out"
-    assert predict(checkpoint, tmp_path / "x.fasta", out, "--device", "abacus") == 2
-    assert "--device abacus cannot be used" in capsys.readouterr().err
+    for device in ("abacus", "meta"):  # the second is a device, but holds no numbers
+        more = ["--device", device]
+        assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out", *more) == 2
+        assert f"--device {device} cannot be used" in capsys.readouterr().err
 
 
 def test_folder_that_cannot_be_written(checkpoint, tmp_path, capsys):

@@ -24,6 +24,7 @@ def test_splits_and_tells_the_sizes(tmp_path, capsys):
     ("more", "reason"),
     [
         (["--fractions", "0.5", "0.5", "0.5"], "--fractions must be three numbers"),
+        (["--fractions", "nan", "0.5", "0.5"], "--fractions must be three numbers"),
         (["--min-identity", "30"], "--min-identity must be a fraction"),
         (["--exclude", "absent.fasta"], "absent.fasta: cannot be read"),
         (["--threads", "0"], "--threads must be at least 1"),

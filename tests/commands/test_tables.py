@@ -1,8 +1,11 @@
 """The printed table says what the summaries say."""
 
-from rich.console import Console
+import importlib.util
+import re
 
-from protcontact.commands.tables import SHOWN, score_table
+import pytest
+
+from protcontact.commands.tables import SHOWN, print_scores
 from protcontact.metrics.ranges import RANGES
 
 
@@ -15,13 +18,14 @@ def summary(offset):
     return values
 
 
-def test_every_number_stands_in_its_row():
-    console = Console(width=100, record=True, quiet=True)
-    with console.capture() as capture:
-        console.quiet = False
-        console.print(score_table({"model": summary(0.0), "null": summary(0.5)}, "test"))
-    lines = capture.get().splitlines()
+@pytest.mark.parametrize("rich", [True, False])
+def test_every_number_stands_in_its_row(rich, monkeypatch, capsys):
+    if not rich:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    print_scores({"model": summary(0.0), "null": summary(0.5)}, "test")
+    lines = capsys.readouterr().out.splitlines()
     assert "test: mean over 7 chains" in lines[0]
+    assert ("│" in lines[4]) == rich
     (row,) = [line for line in lines if "medium" in line and "null" in line]
-    cells = [cell.strip() for cell in row.strip("│ ").split("│")]
+    cells = re.findall(r"[^│\s]+", row)
     assert cells == ["medium", "null", "0.600", "0.610", "0.620", "0.630", "0.640", "0.650", "1"]

@@ -1,5 +1,6 @@
 """From a prepared folder to batches."""
 
+import json
 import pickle
 
 import numpy as np
@@ -9,7 +10,7 @@ from pytorch_lightning import Trainer
 
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.splitfile import Assignment, write_assignments
-from protcontact.data.store import write_store
+from protcontact.data.store import ChainStore, write_store
 from protcontact.errors import InputError
 from protcontact.structure.alphabet import PADDING, decode
 from tests.data.chains import random_chain
@@ -87,7 +88,9 @@ def test_workers_give_the_same_batches(folder, data):
         assert torch.equal(one.index, other.index)
 
 
-def test_loader_resumes_in_the_middle_of_an_epoch(data):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_resumes_in_the_middle_of_an_epoch(data, workers):
+    data.workers = workers
     whole = [batch.ids for batch in data.train_dataloader()]
     assert len(whole) >= 4
     first = data.train_dataloader()
@@ -177,3 +180,17 @@ def test_refuses_an_empty_split(folder):
     module.setup("fit")
     with pytest.raises(InputError, match="test split"):
         module.test_dataloader()
+
+
+def test_refuses_a_split_that_was_made_before_a_chain_changed(folder, tmp_path):
+    """A chain corrected in place keeps its id, so the old splits.tsv still names every chain."""
+    facts = {"min_identity": 0.3, "coverage": 0.8, "data": ChainStore(folder).fingerprint}
+    (folder / "split.json").write_text(json.dumps(facts))
+    ContactDataModule(str(folder)).setup("fit")
+    chains = list(ChainStore(folder))
+    chains[3] = random_chain(chains[3].id, len(chains[3]), seed=99)
+    write_store(folder, chains)
+    with pytest.raises(InputError, match="have changed since .* run `protcontact split .* again"):
+        ContactDataModule(str(folder)).setup("fit")
+    (folder / "split.json").unlink()  # then the split is the user's own
+    ContactDataModule(str(folder)).setup("fit")

@@ -238,7 +238,9 @@ def test_refuses_what_is_not_there(folder, tmp_path):
 
 def test_refuses_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no files found in .*empty"):
+    with pytest.raises(
+        InputError, match=r"no files found in .*empty; give .*\.bcif .* tar archives"
+    ):
         find(tmp_path, tmp_path / "empty")
 
 

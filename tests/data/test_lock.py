@@ -51,3 +51,13 @@ def test_refuses_a_folder_that_cannot_be_made():
         exclusive(Path("/proc/x")),
     ):
         pass
+
+
+def test_the_remedy_is_the_caller_s():
+    with (
+        pytest.raises(InputError, match=r"\(.*\); choose another --out$"),
+        exclusive(Path("/proc/x")),
+    ):
+        pass
+    with pytest.raises(InputError, match="; do that"), exclusive(Path("/proc/x"), "do that"):
+        pass

@@ -38,10 +38,13 @@ class HerePool(Pool):
     slots = 1
     deaths = ()
 
-    def executor(self):
+    def executor(self, slot=0):
         return Here()
 
-    def renew(self):
+    def alive(self, slot):
+        return True
+
+    def renew(self, slot):
         raise AssertionError("nothing dies here")
 
     def close(self):
@@ -234,6 +237,17 @@ def test_refuses_other_inputs_or_options(structures, tmp_path):
         prepare([str(structures)], out)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
+def test_refuses_a_damaged_plan(structures, tmp_path, text):
+    out = tmp_path / "out"
+    prepare([str(structures)], out)
+    (out / "manifest.json").unlink()  # as after an interruption
+    (out / ".prepare" / "plan.json").write_text(text)
+    with pytest.raises(InputError, match="plan.json is damaged .* --overwrite"):
+        prepare([str(structures)], out)
+    prepare([str(structures)], out, overwrite=True)
+
+
 def test_overwrites_when_told_and_removes_stale_splits(structures, tmp_path):
     out = tmp_path / "out"
     prepare([str(structures)], out, shard_size=1)
@@ -324,12 +338,10 @@ def die_of_s003(one, *arguments):
 class MortalPool(LocalPool):
     """Workers that die of the file s003.pdb."""
 
-    def executor(self):
-        fresh = self._executor is None
-        executor = super().executor()
-        if fresh:
-            executor.submit(_make_mortal).result()
-        return executor
+    def _start(self):
+        worker = super()._start()
+        worker.executor.submit(_make_mortal).result()
+        return worker
 
 
 def _make_mortal() -> None:

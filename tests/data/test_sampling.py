@@ -101,7 +101,7 @@ def test_start_leaves_out_what_was_done():
     resumed = sampler()
     resumed.start = 5
     assert list(resumed) == whole[5:]
-    assert list(resumed) == whole  # only once
+    assert list(resumed) == whole[5:]  # loaders with workers ask twice
 
 
 @pytest.mark.parametrize("change", [{"budget": 0}, {"crop_size": 0}, {"rows": []}])

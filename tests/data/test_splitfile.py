@@ -39,3 +39,9 @@ def test_refuses_other_content(tmp_path, text, reason):
     (tmp_path / "splits.tsv").write_text(text)
     with pytest.raises(InputError, match=reason):
         read_assignments(tmp_path)
+
+
+def test_refuses_what_is_no_text(tmp_path):
+    (tmp_path / "splits.tsv").write_bytes("id\tsplit\tcluster\tlength\n\u00e9".encode("latin-1"))
+    with pytest.raises(InputError, match="splits.tsv is not UTF-8 text .* save it as UTF-8"):
+        read_assignments(tmp_path)

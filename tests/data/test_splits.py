@@ -1,6 +1,7 @@
 """A split parts no family, whatever the order of the chains, and leaves benchmarks out."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +141,12 @@ def test_no_homologues_without_similarity():
     assert not Threshold().reached(Hit(0, 1, 1.0, 0.799, 50))
 
 
-@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.0, 0.5, 0.5)])
+NAN_1, NAN_2 = (float("nan"), 0.5, 0.5), (0.5, 0.5, float("nan"))
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.8, 0.1, 0.2), (1.2, -0.1, -0.1), (0.0, 0.5, 0.5), NAN_1, NAN_2]
+)
 def test_refuses_impossible_fractions(fractions):
     with pytest.raises(InputError, match="--fractions must be three numbers"):
         SplitOptions(fractions=dict(zip(FRACTIONS, fractions, strict=True)))
@@ -153,6 +159,18 @@ def test_refuses_impossible_fractions(fractions):
 def test_refuses_thresholds_that_are_no_fractions(threshold, name):
     with pytest.raises(InputError, match=f"{name} must be a fraction"):
         SplitOptions(threshold=threshold)
+
+
+def test_refuses_a_data_set_that_cannot_be_written(tmp_path, monkeypatch):
+    """Before the search and not after it; there is no --out to choose another of."""
+
+    def unwritable(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    folder = data_set(tmp_path / "data", families(2))
+    monkeypatch.setattr(os, "open", unwritable)
+    with pytest.raises(InputError, match="cannot be written .*; make it writable"):
+        split(folder, SplitOptions(), None)
 
 
 def test_refuses_a_folder_that_is_no_data_set(tmp_path, mmseqs):

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from protcontact.training.loggers import logged_in, run_loggers
+from protcontact.training.loggers import logged_in, make_folders, run_loggers
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,16 @@ def test_csv_alone_where_wandb_is_missing(tmp_path, monkeypatch):
 
 
 def test_each_start_gets_its_own_folder(tmp_path):
-    first = run_loggers(tmp_path)[0]
-    assert first.log_dir.endswith("version_0")
+    """Not before it really starts."""
+    refused, first = run_loggers(tmp_path), run_loggers(tmp_path)
+    assert refused[0].log_dir.endswith("version_0")
+    assert not list(tmp_path.glob("version_*"))
+    make_folders(first)
+    assert first[1].save_dir == first[0].log_dir
+    assert [path.name for path in tmp_path.glob("version_*")] == ["version_0"]
     assert run_loggers(tmp_path)[0].log_dir.endswith("version_1")
+
+
+def test_wandb_can_be_disabled(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert [type(logger) for logger in run_loggers(tmp_path)] == [CSVLogger]

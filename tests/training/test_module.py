@@ -9,6 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
+from protcontact.errors import InputError
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
 from protcontact.training.callbacks.separation_null import SeparationNull
@@ -118,6 +119,26 @@ def test_more_steps_after_a_resume_get_a_learning_rate(make_module, make_data, t
     longer.fit(make_module(warmup_steps=1), make_data(), ckpt_path=path, weights_only=True)
     factor = longer.lr_scheduler_configs[0].scheduler.lr_lambdas[0]
     assert factor(5) > 0.2
+
+
+def test_a_resumed_run_keeps_its_loss(make_module, make_data, tmp_path):
+    run = trainer(tmp_path)
+    run.fit(make_module(), make_data())
+    path = str(tmp_path / "model.ckpt")
+    run.save_checkpoint(path)
+    for change in ({"min_separation": 3}, {"positive_weight": 2.0}):
+        longer = trainer(tmp_path, max_steps=8)
+        with pytest.raises(InputError, match="restore these options"):
+            longer.fit(make_module(**change), make_data(), ckpt_path=path, weights_only=True)
+
+
+@pytest.mark.parametrize("verb", ["validate", "test"])
+def test_what_was_trained_on_is_not_scored(make_module, make_data, tmp_path, verb):
+    module, data = make_module(), make_data()
+    data.setup(verb)
+    module.trained_on = data.sequence_hashes({"validate": "val"}.get(verb, verb))[:3]
+    with pytest.raises(InputError, match="3 sequences of the"):
+        getattr(trainer(tmp_path), verb)(module, data, verbose=False)
 
 
 @pytest.mark.parametrize("change", [{"warmup_steps": -1}, {"final_lr": 1.5}])

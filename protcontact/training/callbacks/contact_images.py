@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from protcontact.atomic import file_name
 from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.figures import draw_contact_map, to_array
@@ -77,4 +78,4 @@ def _save(folder: Path, images: list[np.ndarray], names: list[str]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for image, name in zip(images, names, strict=True):
-        Image.fromarray(image).save(folder / f"{name}.png")
+        Image.fromarray(image).save(folder / f"{file_name(name)}.png")

@@ -5,7 +5,7 @@ module scores it beside the model and keeps it in the checkpoint.
 """
 
 import pytorch_lightning as pl
-from rich.progress import track
+from tqdm import tqdm
 
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.metrics.nulls import SeparationPrior
@@ -29,5 +29,5 @@ class SeparationNull(pl.Callback):
         batches = data.whole_chains("train")
         hidden = not trainer.is_global_zero
         pl_module.prior = SeparationPrior.fit(
-            track(batches, "separation prior", disable=hidden, transient=True)
+            tqdm(batches, "separation prior", disable=hidden, leave=False)
         )

@@ -1,10 +1,14 @@
 """The best checkpoint of a run survives a restart into another folder."""
 
+import shutil
+
+import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from protcontact.training.callbacks.checkpoints import RunCheckpoint
+from protcontact.training.callbacks.checkpoints import RunCheckpoint, _copy
+from protcontact.training.checkpoint import WholeFiles
 
 
 class Scripted(LightningModule):
@@ -60,3 +64,131 @@ def test_a_better_score_after_the_restart_does(tmp_path):
     resumed = fit(tmp_path / "b", scores, 4, ckpt_path=str(tmp_path / "a" / "last.ckpt"))
     assert torch.load(resumed.best_model_path, weights_only=True)["epoch"] == 2
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+class At(Callback):
+    """Does something when the training, or its second epoch, starts."""
+
+    def __init__(self, at_start=lambda: None, at_second_epoch=lambda: None):
+        self.at_start = at_start
+        self.at_second_epoch = at_second_epoch
+
+    def on_train_start(self, trainer, module):
+        self.at_start()
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 1:
+            self.at_second_epoch()
+
+
+def trainer_of_last(folder, *callbacks):
+    """Keeps the last checkpoint, of every epoch."""
+    last = RunCheckpoint(
+        dirpath=folder, filename="last", every_n_epochs=1, enable_version_counter=False
+    )
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_epochs=2,
+        callbacks=[last, *callbacks],
+    )
+
+
+@pytest.fixture
+def older(tmp_path):
+    """A start with a copy of the checkpoint of its first epoch, and a newer one as its last."""
+    folder = tmp_path / "a"
+    keep = At(at_second_epoch=lambda: shutil.copyfile(folder / "last.ckpt", folder / "first.ckpt"))
+    loader = DataLoader(torch.zeros(2, 1))
+    trainer_of_last(folder, keep).fit(Scripted([0.0] * 9), loader)
+    return folder
+
+
+def test_scoring_leaves_no_copies(older, tmp_path):
+    """`--ckpt_path last` took such a copy, which does not grow with the run, for a newer start."""
+    trainer_of_last(tmp_path / "b").validate(
+        Scripted([0.0] * 9),
+        DataLoader(torch.zeros(2, 1)),
+        ckpt_path=str(older / "first.ckpt"),
+        weights_only=True,
+    )
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_start_that_saves_nothing_leaves_what_it_went_on_from(older, tmp_path):
+    """And not the last checkpoint of the older start, which may be ahead of it."""
+
+    def kill():
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        trainer_of_last(tmp_path / "b", At(at_start=kill)).fit(
+            Scripted([0.0] * 9),
+            DataLoader(torch.zeros(2, 1)),
+            ckpt_path=str(older / "first.ckpt"),
+            weights_only=True,
+        )
+    taken = (tmp_path / "b" / "last.ckpt").read_bytes()
+    assert taken == (older / "first.ckpt").read_bytes()
+    assert taken != (older / "last.ckpt").read_bytes()
+
+
+def test_a_copy_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(old, new):
+        new.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "old.ckpt").write_bytes(b"whole")
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="new.ckpt"):
+        _copy(tmp_path / "old.ckpt", tmp_path / "b" / "new.ckpt")
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to this test: nothing may be saved any more."""
+
+
+class Validated(Scripted):
+    """Remembers when it was validated, and can be killed in the middle of it."""
+
+    def __init__(self, kill_at=None):
+        super().__init__([])
+        self.kill_at, self.validated = kill_at, []
+
+    def validation_step(self, batch, batch_idx):
+        if self.trainer.global_step == self.kill_at:
+            raise Killed
+        self.validated.append(self.trainer.global_step)
+
+
+@pytest.mark.parametrize("kill_at", [4, 8])
+def test_a_validation_that_was_killed_is_repeated(tmp_path, kill_at):
+    """At step 8 the training would otherwise count as done, without its last validation."""
+
+    def run(module, folder, **more):
+        last = RunCheckpoint(dirpath=folder, filename="last", every_n_train_steps=2)
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            max_steps=8,
+            val_check_interval=4,
+            check_val_every_n_epoch=None,
+            callbacks=[last],
+            plugins=[WholeFiles()],
+        )
+        trainer.fit(module, DataLoader(torch.zeros(3, 1)), DataLoader(torch.zeros(1, 1)), **more)
+
+    with pytest.raises(Killed):
+        run(Validated(kill_at), tmp_path / "a")
+    path = tmp_path / "a" / "last.ckpt"
+    assert torch.load(path, weights_only=True)["global_step"] == kill_at - 2
+    resumed = Validated()
+    run(resumed, tmp_path / "b", ckpt_path=str(path), weights_only=True)
+    assert resumed.validated == [step for step in (4, 8) if step >= kill_at]
+    assert torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)["global_step"] == 8
