@@ -29,9 +29,8 @@ class Described(nn.Module):
         module = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(module, *args, **kwargs)
         bound.apply_defaults()
-        arguments = dict(bound.arguments)
-        arguments.pop("self")
-        object.__setattr__(module, "init_args", arguments)
+        _, *arguments = bound.arguments.items()  # less the module itself
+        object.__setattr__(module, "init_args", dict(arguments))
         return module
 
 

@@ -5,6 +5,7 @@ Symmetrisation, the average-product correction and the embedding of sequence sep
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -77,3 +78,41 @@ class SeparationEmbedding(nn.Module):
     def forward(self, index: Tensor) -> Tensor:
         """``(B, L) -> (B, L, L, C)``."""
         return self.vectors(self.bins(index))
+
+
+class PairFeatures(nn.Module):
+    """Vectors of residues to vectors of pairs: ``A x_i + B x_j + (C x_i) * (D x_j) + e(|i - j|)``.
+
+    The concatenation of two residues through a linear layer, without ever being stored, and a
+    product, without which nothing would compare them.
+
+    Args:
+        in_channels: C of the residues.
+        channels: C of the pairs.
+        patch: Residues along the edge of a cell; a cell is described by the residues on its edges.
+    """
+
+    def __init__(self, in_channels: int, channels: int, patch: int = 1) -> None:
+        super().__init__()
+        self.patch = patch
+        self.rows = nn.Linear(in_channels * patch, 2 * channels)
+        self.columns = nn.Linear(in_channels * patch, 2 * channels)
+        self.separation = SeparationEmbedding(channels)
+
+    def forward(self, x: Tensor, mask: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, L, in_channels), (B, L), (B, L) -> (B, M, M, channels), (B, M, M, 1)``.
+
+        M is L / patch, rounded up; the second map is True where a cell has residues.
+        """
+        B, L, C = x.shape
+        missing = -L % self.patch
+        patches = functional.pad(x * mask[..., None], (0, 0, 0, missing))
+        patches = patches.reshape(B, -1, self.patch * C)
+        real = functional.pad(mask, (0, missing)).view(B, -1, self.patch).any(dim=-1)
+        a, c = self.rows(patches).chunk(2, dim=-1)
+        b, d = self.columns(patches).chunk(2, dim=-1)
+        z = a[:, :, None] + b[:, None, :] + c[:, :, None] * d[:, None, :]
+        # in the dtype of the products: under autocast the embedding alone would be float32
+        z = z + self.separation(index[:, :: self.patch]).to(z.dtype)
+        cells = (real[:, :, None] & real[:, None, :])[..., None]
+        return z * cells, cells

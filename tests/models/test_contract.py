@@ -1,6 +1,7 @@
 """What every encoder and every head of the package must do, whoever wrote it."""
 
 import copy
+import inspect
 import itertools
 
 import pytest
@@ -104,7 +105,7 @@ def test_head_ignores_padding_and_what_stands_there(head):
     lengths = [9, 4, 6]
     _, mask = random_tokens(lengths)
     x = torch.randn(3, 9, CHANNELS, dtype=torch.float64)
-    together = head(x * mask[..., None], mask)
+    together = head(x, mask)
     for row, length in enumerate(lengths):
         alone = head(x[row : row + 1, :length], mask[row : row + 1, :length])
         torch.testing.assert_close(together[row, :length, :length], alone[0], rtol=1e-9, atol=1e-10)
@@ -124,6 +125,46 @@ def test_head_knows_true_separation(head):
     mask = torch.ones(1, 8, dtype=torch.bool)
     far = torch.tensor([[0, 1, 2, 3, 500, 501, 502, 503]])
     assert not torch.allclose(head(x, mask)[0, 0, 4], head(x, mask, far)[0, 0, 4])
+
+
+def test_two_windows_and_padding_together(encoder, head):
+    """A crop's numbers do not depend on its batch either."""
+    tokens, mask = random_tokens([8, 5])
+    index = torch.tensor([[0, 1, 2, 3, 500, 501, 502, 503], [7, 8, 40, 41, 42, 0, 0, 0]])
+    x = torch.randn(2, 8, CHANNELS, dtype=torch.float64)
+    vectors, logits = encoder(tokens, mask, index), head(x, mask, index)
+    part = (mask[1:, :5], index[1:, :5])
+    alone = encoder(tokens[1:, :5], *part), head(x[1:, :5], *part)
+    torch.testing.assert_close(vectors[1, :5], alone[0][0], rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(logits[1, :5, :5], alone[1][0], rtol=1e-9, atol=1e-10)
+
+
+SIZES = [
+    (kind, name)
+    for kind in (*ENCODERS, *HEADS)
+    for name, parameter in inspect.signature(kind.__init__).parameters.items()
+    if isinstance(parameter.default, int) and not isinstance(parameter.default, bool)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), SIZES, ids=lambda value: str(value).split(".")[-1])
+def test_no_size_may_be_zero_or_less(kind, name):
+    """Else the mistake shows as a division by zero, or as a model without layers."""
+    first = () if issubclass(kind, Encoder) else (CHANNELS,)
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=name):
+            kind(*first, **{name: size})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", HEADS, ids=lambda kind: kind.__name__)
+def test_heads_are_finite_and_wide_under_autocast(kind, dtype):
+    torch.manual_seed(0)
+    head = kind(CHANNELS).eval()
+    with torch.autocast("cpu", dtype):
+        logits = head(torch.randn(1, 300, CHANNELS), torch.ones(1, 300, dtype=torch.bool))
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
 
 
 def test_no_default_makes_a_large_model(encoder, head):

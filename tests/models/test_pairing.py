@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from protcontact.models.pairing import (
+    PairFeatures,
     SeparationEmbedding,
     attention_maps,
     average_product_correction,
@@ -80,3 +81,18 @@ def test_separation_bins_never_fall():
     bins = SeparationEmbedding(1).bins(torch.arange(3000)[None])[0, 0]
     assert (bins.diff() >= 0).all()
     assert bins.max() == SeparationEmbedding.BINS - 1
+
+
+def test_pair_features_are_a_linear_layer_of_the_concatenation_plus_a_product():
+    torch.manual_seed(0)
+    features = PairFeatures(3, 4).double()
+    x = torch.randn(1, 5, 3, dtype=torch.float64)
+    mask = torch.ones(1, 5, dtype=torch.bool)
+    z, cells = features(x, mask, torch.arange(5)[None])
+    assert cells.all()
+    for i in range(5):
+        for j in range(5):
+            a, c = features.rows(x[0, i]).chunk(2)
+            b, d = features.columns(x[0, j]).chunk(2)
+            expected = a + b + c * d + features.separation.vectors.weight[abs(i - j)]
+            torch.testing.assert_close(z[0, i, j], expected)

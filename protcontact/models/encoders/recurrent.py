@@ -50,7 +50,10 @@ class BiLSTM(Encoder):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """``(B, L), (B, L), (B, L) -> (B, L, 2 * channels)``; `index` is not needed."""
+        """``(B, L), (B, L), (B, L) -> (B, L, 2 * channels)``; `index` is ignored.
+
+        The windows of a crop of two are read as if they were neighbours.
+        """
         reverse = reversal(mask)
         x = self.embedding(tokens)
         for ahead, back, norm in zip(

@@ -33,7 +33,7 @@ class Transformer(Encoder):
         corruption: Share of residues mutated in training, see `ResidueEmbedding`.
 
     Raises:
-        ValueError: If `channels` is not a multiple of ``2 * heads``.
+        ValueError: If a size is below 1 or `channels` is not a multiple of ``2 * heads``.
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class Transformer(Encoder):
         corruption: float = 0.0,
     ) -> None:
         super().__init__()
-        if channels % (2 * heads) != 0:
+        if min(channels, layers, heads, expansion) < 1 or channels % (2 * heads) != 0:
             raise ValueError(
-                f"channels must be a multiple of 2 * heads = {2 * heads}, not {channels}"
+                "layers, heads and expansion must be >= 1 and channels a multiple of 2 * heads, "
+                f"not {layers}, {heads}, {expansion} and {channels}"
             )
         self.out_channels = channels
         self.head_channels = channels // heads

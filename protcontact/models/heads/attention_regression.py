@@ -48,10 +48,17 @@ class AttentionRegression(PairHead):
         in_channels: C of the encoder.
         heads: K, number of maps.
         head_channels: Channels per head.
+
+    Raises:
+        ValueError: If `heads` or `head_channels` is smaller than 1.
     """
 
     def __init__(self, in_channels: int, heads: int = 16, head_channels: int = 16) -> None:
         super().__init__(in_channels)
+        if min(heads, head_channels) < 1:
+            raise ValueError(
+                f"heads and head_channels must be >= 1, not {heads} and {head_channels}"
+            )
         self.heads = heads
         self.query = nn.Linear(in_channels, heads * head_channels)
         self.key = nn.Linear(in_channels, heads * head_channels)

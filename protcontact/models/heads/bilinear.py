@@ -16,10 +16,15 @@ class Bilinear(PairHead):
     Args:
         in_channels: C of the encoder.
         rank: R, rank of the form.
+
+    Raises:
+        ValueError: If `rank` is smaller than 1.
     """
 
     def __init__(self, in_channels: int, rank: int = 32) -> None:
         super().__init__(in_channels)
+        if rank < 1:
+            raise ValueError(f"rank must be >= 1, not {rank}")
         self.left = nn.Linear(in_channels, rank)
         self.right = nn.Linear(in_channels, rank)
         self.scale = rank**-0.5
