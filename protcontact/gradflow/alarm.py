@@ -1,0 +1,59 @@
+"""When is a gradient ill, and what should one try?"""
+
+import math
+from typing import NamedTuple
+
+from protcontact.gradflow.layers import GradientSummary
+
+
+class Alarm(NamedTuple):
+    """A diagnosis.
+
+    Attributes:
+        title: The illness: ``non-finite``, ``vanishing`` or ``exploding gradient``.
+        text: Where, how much, and what to try.
+    """
+
+    title: str
+    text: str
+
+
+def diagnose(
+    summary: GradientSummary, vanishing: float = 1e-4, exploding: float = 1e4
+) -> Alarm | None:
+    """Name what is wrong with a gradient, the worst first; None if nothing is.
+
+    Args:
+        summary: Of all parameters, before clipping.
+        vanishing: Largest healthy fall of the rms from the last block to the first is by this.
+        exploding: Largest healthy norm of all gradients, and largest rise from last to first.
+    """
+    if summary.nonfinite:
+        return Alarm(
+            "non-finite gradient",
+            f"{summary.nonfinite} parameters have a gradient that is NaN or infinite, the first is "
+            f"{summary.offender}. Look at its layer and at the batch; try a smaller learning rate, "
+            "gradient_clip_val, or bfloat16 instead of float16.",
+        )
+    first, last = _ends(summary)
+    ratio = first[1] / last[1] if last[1] > 0 else math.nan
+    if summary.norm > exploding or ratio > exploding:
+        return Alarm(
+            "exploding gradient",
+            f"the norm of all gradients is {summary.norm:.2g}, and the rms in {first[0]} is "
+            f"{ratio:.2g} of that in {last[0]}. Try gradient_clip_val, a smaller learning rate, or "
+            "gates (LSTM) instead of a plain recurrence.",
+        )
+    if ratio < vanishing:
+        return Alarm(
+            "vanishing gradient",
+            f"the rms in {first[0]} is {ratio:.2g} of that in {last[0]}. Try residual connections, "
+            "normalisation before each layer, or ReLU or GELU instead of sigmoid or tanh.",
+        )
+    return None
+
+
+def _ends(summary: GradientSummary) -> tuple[tuple[str, float], tuple[str, float]]:
+    """Name and rms of the first and of the last block."""
+    found = [(block, values["rms"]) for block, values in summary.blocks.items()]
+    return found[0], found[-1]
