@@ -41,8 +41,9 @@ def test_a_file_system_without_locks_is_used_unlocked(tmp_path, monkeypatch):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with exclusive(tmp_path):
+    with exclusive(tmp_path), exclusive(tmp_path):  # with locks the second is refused
         (tmp_path / "file").touch()
+    assert (tmp_path / "file").exists()
 
 
 def test_refuses_a_folder_that_cannot_be_made():
