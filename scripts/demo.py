@@ -18,7 +18,7 @@ from PIL import Image
 
 from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
-from protcontact.figures import draw_contact_map, to_array
+from protcontact.figures.contact_map import draw_contact_map, to_array
 from protcontact.structure.contacts import contact_map
 from protcontact.training.checkpoint import load_model
 

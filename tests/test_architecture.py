@@ -41,7 +41,7 @@ ONLY_IN = {
     "esm": ("models/encoders/esm2.py", "models/pretrained/"),
     "pytorch_lightning": ("data/datamodule.py", "training/", "commands/lightning.py"),
     "wandb": ("training/", "report/compare.py"),
-    "matplotlib": ("figures.py", "report/"),
+    "matplotlib": ("figures/", "report/"),
     "distributed": ("data/pool.py",),
 }
 BANNED_NAMES = {"utils", "helpers", "common", "misc"}

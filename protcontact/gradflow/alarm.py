@@ -1,6 +1,7 @@
 """When is a gradient ill, and what should one try?"""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from protcontact.gradflow.layers import GradientSummary
@@ -10,7 +11,7 @@ class Alarm(NamedTuple):
     """A diagnosis.
 
     Attributes:
-        title: The illness: ``non-finite``, ``vanishing`` or ``exploding gradient``.
+        title: The illness: ``non-finite``, ``vanishing`` or ``exploding gradient``, ``dead units``.
         text: Where, how much, and what to try.
     """
 
@@ -51,6 +52,24 @@ def diagnose(
             "normalisation before each layer, or ReLU or GELU instead of sigmoid or tanh.",
         )
     return None
+
+
+def dead_units(shares: Mapping[str, float], most: float = 0.5) -> Alarm | None:
+    """Name the block with the largest share of units without a gradient, if that is too large.
+
+    Args:
+        shares: Block -> share.
+        most: Largest healthy share.
+    """
+    block, share = max(shares.items(), key=lambda item: item[1], default=("", 0.0))
+    if share <= most:
+        return None
+    return Alarm(
+        "dead units",
+        f"{share:.0%} of the units in {block} have no gradient at all. Try a smaller learning "
+        "rate, a smaller initial bias, normalisation before the layer, or GELU or leaky ReLU "
+        "instead of ReLU.",
+    )
 
 
 def _ends(summary: GradientSummary) -> tuple[tuple[str, float], tuple[str, float]]:

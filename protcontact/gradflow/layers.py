@@ -1,7 +1,7 @@
 """How large is the gradient in each block of a network, and in all of it?
 
-The device computes two numbers for each parameter (norm and largest element) with two fused
-operations and one stack; one copy brings them to the host, where everything else follows from them:
+The device computes two numbers for each parameter, norm and largest element, and one copy brings
+them to the host, where everything else follows from them:
 
     norm(block) = sqrt(sum_p norm_p^2)    rms(block) = norm(block) / sqrt(number of elements)
 """
@@ -9,7 +9,7 @@ operations and one stack; one copy brings them to the host, where everything els
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,11 @@ def block_of(name: str) -> str:
     return ".".join([*path, layer[1]] if layer else path) or leaf
 
 
+def plain_name(name: str) -> str:
+    """Name of a parameter or module without what `torch.compile` and checkpointing put into it."""
+    return name.replace("_orig_mod.", "").replace("_checkpoint_wrapped_module.", "")
+
+
 class Parameters(NamedTuple):
     """What a gradient table has a column for, in the order of ``named_parameters()``.
 
@@ -51,14 +56,31 @@ class Parameters(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of elements of each."""
+        """Number of elements of each, over all ranks."""
         return tuple(tensor.numel() for tensor in self.tensors)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether a rank holds only a part of them (FSDP2)."""
+        return any(is_sharded(tensor) for tensor in self.tensors)
+
+    def holders(self, ranks: int) -> tuple[float, ...]:
+        """How many of the ranks hold each element of each: 1 where it is sharded over all."""
+        return tuple(ranks / _shards(tensor) for tensor in self.tensors)
+
+
+def _shards(tensor: Tensor) -> int:
+    """Into how many parts a tensor is cut."""
+    if not is_sharded(tensor):
+        return 1
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]
+    return math.prod(mesh.size(axis) for axis, place in enumerate(placements) if place.is_shard())
 
 
 def trainable(model: nn.Module) -> Parameters:
     """Parameters of a model that have a gradient now, wrappers' prefixes taken off their names."""
     found = [
-        (name.replace("_orig_mod.", "").replace("_checkpoint_wrapped_module.", ""), parameter)
+        (plain_name(name), parameter)
         for name, parameter in model.named_parameters()
         if parameter.grad is not None
     ]
@@ -69,30 +91,69 @@ def gradient_table(parameters: Sequence[Tensor], scale: Tensor | float = 1.0) ->
     """Norm and largest element of each gradient, still on the device.
 
     Args:
-        parameters: P tensors with a ``.grad``.
+        parameters: P tensors with a ``.grad``. Of a sharded one, this rank's part is read.
         scale: What the loss was multiplied by, if the gradients still carry it (fp16).
 
     Returns:
-        ``(2, P)`` float32 or wider: Euclidean norms, and largest absolute elements.
+        ``(2, P)`` float64: Euclidean norms, and largest absolute elements.
 
     Raises:
         ValueError: If there are no gradients.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = local([p.grad for p in parameters if p.grad is not None])
     if not gradients:
         raise ValueError("there are no gradients; call this after backward() and before zero_grad")
-    return torch.stack([norms(gradients), norms(gradients, INFINITY)]) / scale
+    return torch.stack([norms(gradients), _largest_elements(gradients)]) / scale
 
 
-def norms(tensors: Sequence[Tensor], order: float = 2.0) -> Tensor:
-    """``(P,)``: norm of each tensor, as this rank holds it.
+def local(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """This rank's part of each tensor: the whole of it, unless it is sharded (FSDP2).
 
-    Added up in float32, or in float64 where that is what they are in: in bfloat16 the norm of a
-    million elements is off by a part in a thousand.
+    A rank without a part, of a tensor with fewer rows than ranks, gets a zero.
     """
-    wide = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
-    wide = torch.promote_types(wide, torch.float32)
-    return torch.stack(torch._foreach_norm(list(tensors), order, wide))
+    parts = [_to_local(tensor) for tensor in tensors]
+    return [part if part.numel() else part.new_zeros(1) for part in parts]
+
+
+def _to_local(tensor: Any) -> Tensor:
+    return tensor.to_local() if is_sharded(tensor) else tensor
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether a tensor is a `DTensor`, told without the second that importing it takes."""
+    return hasattr(tensor, "to_local")
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """``(P,)`` float64: Euclidean norm of each tensor.
+
+    Squared and added up in float64. In float32 the norm of a million elements is off by 1e-5, and
+    gradients below 1e-23, which is what vanished ones look like, have a norm of 0.
+    """
+    return torch.stack(torch._foreach_norm(list(tensors), 2.0, torch.float64))
+
+
+def _largest_elements(tensors: Sequence[Tensor]) -> Tensor:
+    """``(P,)`` float64: largest absolute element of each tensor; NaN if one is."""
+    if tensors[0].is_cuda:
+        return torch.stack(torch._foreach_norm(list(tensors), INFINITY)).double()
+    # without a GPU the fused norm takes ten times longer than one call for each tensor
+    extremes = torch.stack([torch.stack(tensor.aminmax()).double() for tensor in tensors])
+    return extremes.abs().amax(dim=1)
+
+
+def join(tables: Tensor, holders: Sequence[float]) -> Tensor:
+    """Put together what ranks have found in their parts of sharded gradients.
+
+    Args:
+        tables: ``(ranks, 2, P)``, from `gradient_table` on each rank.
+        holders: P numbers, from `Parameters.holders`.
+
+    Returns:
+        ``(2, P)``: what a process that holds everything would have found.
+    """
+    squares = (tables[:, 0] ** 2).sum(dim=0) / tables.new_tensor(holders)
+    return torch.stack([squares.sqrt(), tables[:, 1].amax(dim=0)])
 
 
 class GradientSummary(NamedTuple):
@@ -161,20 +222,20 @@ def log_slope(values: Iterable[float]) -> float:
 
 
 def readings(before: GradientSummary, after: GradientSummary) -> Mapping[str, float]:
-    """The numbers of a step under the names that they are logged by.
+    """The numbers of a step by their names below ``gradflow/``.
 
     Args:
         before: The gradients before clipping.
         after: The same gradients after clipping.
     """
     return {
-        "gradflow/global/norm_preclip": before.norm,
-        "gradflow/global/norm_postclip": after.norm,
-        "gradflow/global/clip_coef": after.norm / before.norm if before.norm > 0 else 1.0,
-        "gradflow/global/nonfinite": float(before.nonfinite),
-        "gradflow/depth/slope_log10": before.slope,
+        "global/norm_preclip": before.norm,
+        "global/norm_postclip": after.norm,
+        "global/clip_coef": after.norm / before.norm if before.norm > 0 else 1.0,
+        "global/nonfinite": float(before.nonfinite),
+        "depth/slope_log10": before.slope,
         **{
-            f"gradflow/layer/{block}/{what}": value
+            f"layer/{block}/{what}": value
             for block, values in before.blocks.items()
             for what, value in values.items()
         },

@@ -13,12 +13,47 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from protcontact.gradflow.layers import block_of, norms
+from protcontact.gradflow.layers import block_of, local, norms
+from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
+
+
+class UpdateSize(StepProbe):
+    """How far each block moved, and whether it moved along its gradient.
+
+    Holds a copy of the weights while the step is made.
+    """
+
+    def __init__(self) -> None:
+        self._weights: list[Tensor] = []
+
+    def before_update(self, step: Step) -> list[Pending]:
+        """Copy the weights."""
+        self._weights = copies(step.parameters.tensors)
+        return []
+
+    def after_update(self, step: Step) -> list[Pending]:
+        """``update/<block>/{ratio, cos_grad}``."""
+        weights, self._weights = self._weights, []
+        table = update_table(step.parameters.tensors, weights)
+        names, holders = step.parameters.names, step.parameters.holders(step.ranks)
+
+        def read(tables: Tensor) -> Findings:
+            tables = tables.view(-1, 4, len(names))
+            whole = tables[0] if len(tables) == 1 else join_updates(tables, holders)
+            return Findings(
+                {
+                    f"update/{block}/{what}": value
+                    for block, values in updates(whole, names).items()
+                    for what, value in values.items()
+                }
+            )
+
+        return [Pending(table, read, joined=step.parameters.sharded)]
 
 
 def copies(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """The weights as they are now, for `update_table` after the step."""
-    return [parameter.detach().clone() for parameter in parameters]
+    """The weights as they are now, this rank's part of them, for `update_table` after the step."""
+    return [part.clone() for part in local(parameter.detach() for parameter in parameters)]
 
 
 def update_table(parameters: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
@@ -26,41 +61,47 @@ def update_table(parameters: Sequence[Tensor], before: Sequence[Tensor]) -> Tens
 
     Args:
         parameters: P tensors, after the step, with the ``.grad`` that the step has used.
-        before: The same before the step.
+        before: The same before the step, from `copies`.
 
     Returns:
-        ``(4, P)`` float32 or wider: norms of the updates, of the weights before, of the gradients,
-        and the cosine of the angle between gradient and step; 0 where one of them is 0.
+        ``(4, P)`` float64: norms of the updates, of the weights before, of the gradients, and the
+        inner product of update and descent, ``(w_before - w_after) . gradient``.
     """
-    steps = torch._foreach_sub(list(before), [p.detach() for p in parameters])
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    now = local(p.detach() for p in parameters)
+    steps = torch._foreach_sub(list(before), now)
+    gradients = local([p.grad for p in parameters if p.grad is not None])
     moved, weight, slope = norms(steps), norms(before), norms(gradients)
-    # |a / |a| - b / |b||^2 = 2 - 2 cos: no product of a parameter's size is kept, and no cancelling
-    # of large numbers
+    # |a / |a| - b / |b||^2 = 2 - 2 cos: no cancelling of large numbers where the angle is small
     away = torch._foreach_div(_wide(steps), _split(moved))
     torch._foreach_sub_(away, torch._foreach_div(_wide(gradients), _split(slope)))
     cosine = 1 - norms(away) ** 2 / 2
-    defined = (moved > 0) & (slope > 0)
-    return torch.stack([moved, weight, slope, torch.where(defined, cosine, 0.0)])
+    return torch.stack([moved, weight, slope, moved * slope * cosine])
+
+
+def join_updates(tables: Tensor, holders: Sequence[float]) -> Tensor:
+    """``(ranks, 4, P) -> (4, P)``: tables of sharded parameters as one process would have them."""
+    held = tables.new_tensor(holders)
+    lengths = ((tables[:, :3] ** 2).sum(dim=0) / held).sqrt()
+    return torch.cat([lengths, tables[:, 3:].sum(dim=0) / held])
 
 
 def updates(table: Tensor, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Read a table that has been copied to the host: block -> ``ratio`` and ``cos_grad``.
 
-    A ratio is NaN where the weights were 0 before.
+    A ratio is NaN where the weights were 0 before; a cosine is 0 where nothing moved.
 
     Args:
         table: ``(4, P)``, from `update_table`.
         names: P parameter names.
     """
     sums: dict[str, list[float]] = {}
-    for name, moved, weight, slope, cosine in zip(names, *table.double().tolist(), strict=True):
+    for name, moved, weight, slope, product in zip(names, *table.double().tolist(), strict=True):
         total = sums.setdefault(block_of(name), [0.0, 0.0, 0.0, 0.0])
-        terms = (moved**2, weight**2, slope**2, moved * slope * cosine)
+        terms = (moved**2, weight**2, slope**2, product)
         total[:] = [value + term for value, term in zip(total, terms, strict=True)]
     found = {}
     for block, (moved, weight, slope, product) in sums.items():
-        length = math.sqrt(moved * slope)
+        length = math.sqrt(moved) * math.sqrt(slope)
         found[block] = {
             "ratio": math.sqrt(moved / weight) if weight > 0 else math.nan,
             "cos_grad": product / length if length > 0 else 0.0,

@@ -63,7 +63,7 @@ def chain_losses(
         wide,
         batch.contact().to(wide.dtype),
         reduction="none",
-        pos_weight=wide.new_tensor(positive_weight),
+        pos_weight=wide.new_full((), positive_weight),  # `new_tensor` would wait for a GPU
     )
     return ChainLosses(terms.masked_fill(~pairs, 0.0).sum(dim=(1, 2)), pairs.sum(dim=(1, 2)))
 

@@ -13,6 +13,8 @@ from torch.nn import functional
 class ResidualBlock(nn.Module):
     """``z + conv(relu(conv(relu(norm(z)))))`` (He et al. 2016, identity mappings)."""
 
+    residual = True  # what gradient flow measures the identity's share of
+
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = MaskedInstanceNorm(channels)

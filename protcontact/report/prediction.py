@@ -13,7 +13,7 @@ import torch
 
 from protcontact.atomic import replacing, write_text
 from protcontact.batch import ContactBatch
-from protcontact.figures import draw_contact_map
+from protcontact.figures.contact_map import draw_contact_map
 from protcontact.metrics.precision import ChainScores, score_batch
 from protcontact.models.contract import ContactModel
 from protcontact.report.targets import Target, Unreadable

@@ -144,7 +144,7 @@ def test_clipping_is_seen_by_reading_twice():
     before = read(model)
     nn.utils.clip_grad_norm_(model.parameters(), before.norm / 3)
     named = readings(before, read(model))
-    assert named["gradflow/global/norm_preclip"] == before.norm
-    assert named["gradflow/global/norm_postclip"] == pytest.approx(before.norm / 3, rel=1e-5)
-    assert named["gradflow/global/clip_coef"] == pytest.approx(1 / 3, rel=1e-5)
-    assert named["gradflow/layer/0/norm"] == before.blocks["0"]["norm"]
+    assert named["global/norm_preclip"] == before.norm
+    assert named["global/norm_postclip"] == pytest.approx(before.norm / 3, rel=1e-5)
+    assert named["global/clip_coef"] == pytest.approx(1 / 3, rel=1e-5)
+    assert named["layer/0/norm"] == before.blocks["0"]["norm"]

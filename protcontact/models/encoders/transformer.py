@@ -80,6 +80,8 @@ class Transformer(Encoder):
 class TransformerBlock(nn.Module):
     """``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
 
+    residual = True  # what gradient flow measures the identity's share of
+
     def __init__(self, channels: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads

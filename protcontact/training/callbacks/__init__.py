@@ -1,1 +1,5 @@
-"""What watches a run without changing its numbers; each callback is added in the config by name."""
+"""What happens beside the training step."""
+
+from protcontact.training.callbacks.gradient_flow import GradientFlow
+
+__all__ = ["GradientFlow"]

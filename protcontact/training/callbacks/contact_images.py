@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from protcontact.atomic import file_name
 from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
-from protcontact.figures import draw_contact_map, to_array
+from protcontact.figures.contact_map import draw_contact_map, to_array
 from protcontact.structure.contacts import UNKNOWN_PAIR
 
 

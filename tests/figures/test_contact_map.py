@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from protcontact.figures import HIT_COLOUR, MISS_COLOUR, TRUE_COLOUR, draw_contact_map, to_array
+from protcontact.figures.contact_map import (
+    HIT_COLOUR,
+    MISS_COLOUR,
+    TRUE_COLOUR,
+    draw_contact_map,
+    to_array,
+)
 
 
 def colours(figure):

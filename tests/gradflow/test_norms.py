@@ -1,0 +1,79 @@
+"""The probe of gradient norms: before and after clipping, with and without a loss scale."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from protcontact.gradflow.layers import gradient_table, trainable
+from protcontact.gradflow.norms import GradientNorms
+from protcontact.gradflow.probe import Step
+from protcontact.gradflow.transfer import ship
+
+
+def model_with_gradients(scale=1.0):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    (scale * model(torch.randn(5, 4).double()).square().sum()).backward()
+    return model
+
+
+def flat(model):
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def found(model, clip=None, **scales):
+    probe, step = GradientNorms(), Step(model, None, trainable(model), **scales)
+    pending = probe.before_update(step)
+    if clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    [finding] = ship(pending + probe.after_update(step)).read()
+    return finding
+
+
+def test_before_and_after_clipping():
+    model = model_with_gradients()
+    norm = float(flat(model).norm())
+    finding = found(model, clip=norm / 4)
+    assert finding.scalars["global/norm_preclip"] == pytest.approx(norm, rel=1e-12)
+    assert finding.scalars["global/norm_postclip"] == pytest.approx(norm / 4, rel=1e-6)
+    assert finding.scalars["global/clip_coef"] == pytest.approx(0.25, rel=1e-6)
+    assert finding.summary.norm == pytest.approx(norm, rel=1e-12)
+    assert not any(name.startswith("amp/") for name in finding.scalars)
+
+
+def test_what_the_gradients_still_carry_is_taken_off():
+    """A fused optimizer unscales in its own step: until then the gradients are too large."""
+    scale = torch.tensor(1024.0)
+    plain = found(model_with_gradients())
+    carried = found(model_with_gradients(1024.0), loss_scale=scale, scale=scale)
+    taken_off = found(model_with_gradients(), loss_scale=scale)
+    for scaled in (carried, taken_off):
+        assert scaled.scalars["amp/scale"] == 1024.0
+        assert scaled.scalars["amp/skipped"] == 0.0
+        for name, value in plain.scalars.items():
+            assert scaled.scalars[name] == pytest.approx(value, rel=1e-12), name
+
+
+def test_a_step_that_is_skipped_is_counted():
+    model = model_with_gradients()
+    model[0].bias.grad[0] = math.inf
+    finding = found(model, loss_scale=torch.tensor(2.0))
+    assert finding.scalars["amp/skipped"] == 1.0
+    assert finding.summary.offender == "0.bias"
+
+
+def test_nothing_before_nothing_after():
+    model = model_with_gradients()
+    assert GradientNorms().after_update(Step(model, None, trainable(model))) == []
+
+
+def test_a_vanished_gradient_still_has_a_norm():
+    """In float32 its square is 0."""
+    model = model_with_gradients().float()
+    for p in model.parameters():
+        p.grad = torch.full_like(p, 1e-30)
+    size = sum(p.numel() for p in model.parameters())
+    assert found(model).summary.norm == pytest.approx(1e-30 * math.sqrt(size), rel=1e-6)
+    assert gradient_table(trainable(model).tensors).dtype == torch.float64
