@@ -18,7 +18,8 @@ README = (ROOT / "README.md").read_text()
 def commands() -> list[list[str]]:
     """The words of every ``protcontact`` line in a code block, comments and alternatives cut."""
     found = []
-    for block in re.findall(r"```(?:bash)?\n(.*?)```", README, flags=re.DOTALL):
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+    for block in (text for language, text in blocks if language in ("", "bash")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.split("#")[0].split("&&"):
                 words = shlex.split(part)

@@ -239,6 +239,9 @@ def readings(before: GradientSummary, after: GradientSummary) -> Mapping[str, fl
             for block, values in before.blocks.items()
             for what, value in values.items()
         },
+        **{
+            f"layer/{block}/norm_postclip": values["norm"] for block, values in after.blocks.items()
+        },
     }
 
 

@@ -11,7 +11,7 @@ class GradientNorms(StepProbe):
     """Norms of all blocks and of the whole, non-finite gradients, clipping and the loss scale.
 
     Logs ``global/{norm_preclip, norm_postclip, clip_coef, nonfinite}``,
-    ``layer/<block>/{norm, rms, max}``, ``depth/slope_log10`` and, with a loss scale,
+    ``layer/<block>/{norm, norm_postclip, rms, max}``, ``depth/slope_log10`` and, with a loss scale,
     ``amp/{scale, skipped}``. No collective under DDP, where the gradients of all ranks are the
     same; one for all probes together where they are sharded.
     """

@@ -57,7 +57,7 @@ class Layer(NamedTuple):
     cells: Tensor
 
 
-class Costates(NamedTuple):
+class Adjoint(NamedTuple):
     """Gradients by h, c ``(B, T, H)`` and a ``(B, T, 4H)``; that by x is ``a @ weight_ih``."""
 
     h: Tensor
@@ -118,7 +118,7 @@ def _derivatives(layer: Layer) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(reversed(values.unbind(1)) for values in columns), strict=True)
 
 
-def adjoint_scan(layer: Layer, direct: Tensor) -> Costates:
+def adjoint_scan(layer: Layer, direct: Tensor) -> Adjoint:
     """The total costate at each step.
 
     Args:
@@ -134,7 +134,7 @@ def adjoint_scan(layer: Layer, direct: Tensor) -> Costates:
         a = by_a * torch.cat([c, c, c, h], dim=1)
         found.append((h, c, a))
         h, c = a @ layer.weight_hh, c * forget
-    return Costates(*(torch.stack(part[::-1], dim=1) for part in zip(*found, strict=True)))
+    return Adjoint(*(torch.stack(part[::-1], dim=1) for part in zip(*found, strict=True)))
 
 
 def last_step(direct: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ def test_before_and_after_clipping():
     assert finding.scalars["global/norm_postclip"] == pytest.approx(norm / 4, rel=1e-6)
     assert finding.scalars["global/clip_coef"] == pytest.approx(0.25, rel=1e-6)
     assert finding.summary.norm == pytest.approx(norm, rel=1e-12)
+    for block in ("0", "2"):
+        before, after = (
+            finding.scalars[f"layer/{block}/{name}"] for name in ("norm", "norm_postclip")
+        )
+        assert after == pytest.approx(before / 4, rel=1e-6)
     assert not any(name.startswith("amp/") for name in finding.scalars)
 
 

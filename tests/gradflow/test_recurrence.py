@@ -21,6 +21,7 @@ from protcontact.gradflow.recurrence import (
     adjoint_scan,
     gate_shares,
     last_step,
+    lstm_gates,
     propagate,
     reach,
     run_layer,
@@ -239,6 +240,12 @@ def test_propagate_does_not_depend_on_the_scale_of_the_loss(scale):
     same(propagate(layer, scale * direct, start), propagate(layer, direct, start), 1e-12)
 
 
+def test_a_small_cotangent_does_not_underflow_before_it_is_scaled():
+    layer, start = constant(o=1e-9), torch.tensor([T - 1])
+    direct = torch.cat([torch.ones(1, T, H), torch.zeros(1, T, H)], dim=2).double()
+    same(propagate(layer, 1e-305 * direct, start), propagate(layer, direct, start), 1e-12)
+
+
 def test_the_costate_of_the_last_cell_state_alone_is_followed():
     layer, twin, _ = taken_apart()
     twin.entry.grad = torch.zeros(B, T + 2, H, dtype=torch.float64)
@@ -252,7 +259,7 @@ def test_the_costate_of_the_last_cell_state_alone_is_followed():
 # closed forms
 
 
-@pytest.mark.parametrize("f", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("f", [1e-30, 0.1, 0.5, 0.9, 0.999])
 def test_the_forget_gate_is_a_conveyor_belt(f):
     """W = 0: d log10 f, once the part of h is gone, which reaches no step before its own."""
     layer = constant(f=f, g=1e-3, steps=200)
@@ -535,6 +542,20 @@ def test_a_module_that_is_the_model_has_a_name():
     assert "time/l0/slope_log10" in found.scalars
 
 
+def test_wrappers_are_not_part_of_a_name():
+    model = nn.ModuleDict({"_orig_mod": nn.ModuleDict({"rnn": make()})})
+    (found,) = measure(model, lambda m: squares(m["_orig_mod"]["rnn"]))
+    assert "time/rnn/slope_log10" in found.scalars
+
+
+def test_it_may_be_read_before_the_hooks_are_gone():
+    lstm, probe = make(), Recurrence()
+    with probe.attach(lstm):
+        squares(lstm)
+        (pending,) = probe.before_update(Step(lstm, None, trainable(lstm)))
+    assert [pending.read(pending.values[None])] == measure(lstm, squares)
+
+
 # what it leaves alone
 
 
@@ -699,20 +720,21 @@ def test_the_device_never_waits():
 def test_autocast_is_switched_off_for_the_measurement():
     torch.manual_seed(0)
     lstm, x = nn.LSTM(C, H, 2, batch_first=True), draw(B, T, C).float()
-    seen = []
 
-    def backward(model):
-        y, _ = model(x)
-        seen.append(y.dtype)
-        y.float().square().sum().backward()
+    def found(passes, measurement):
+        probe = Recurrence()
+        with probe.attach(lstm):
+            with torch.autocast("cpu", torch.bfloat16, enabled=passes):
+                y, _ = lstm(x)
+            assert y.dtype == (torch.bfloat16 if passes else torch.float32)
+            y.float().square().sum().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=measurement):
+            pending = probe.before_update(Step(lstm, None, trainable(lstm)))
+        return merged([one.read(one.values[None]) for one in pending])
 
-    exact = merged(measure(lstm, backward))
-    probe = Recurrence()
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = merged(measure(lstm, backward, probe))
-    assert seen == [torch.float32, torch.bfloat16]
-    assert rough[0] != exact[0]
-    assert rough[1].keys() == exact[1].keys()
+    exact, rough = found(False, False), found(True, False)
+    assert found(False, True) == exact
+    assert found(True, True) == rough != exact
     for layer in ("l0", "l1"):
         name = f"time/{layer}/log10_costate"
         assert rough[1][name] == pytest.approx(exact[1][name], abs=0.02)
@@ -721,15 +743,21 @@ def test_autocast_is_switched_off_for_the_measurement():
             assert rough[0][name] == pytest.approx(exact[0][name], abs=2e-3)
 
 
-def test_a_model_in_bfloat16_is_measured_in_float32():
+def test_a_model_in_bfloat16_is_measured_in_float32_from_what_it_gave_out():
     torch.manual_seed(0)
-    lstm, x = nn.LSTM(C, H, 2, batch_first=True), draw(B, T, C).float()
-    exact = merged(measure(lstm, lambda m: m(x)[0].square().sum().backward()))
-    lstm.bfloat16()
-    lstm.zero_grad()
-    rough = merged(measure(lstm, lambda m: m(x.bfloat16())[0].square().sum().backward()))
-    name = "time/l0/log10_costate"
-    assert rough[1][name] == pytest.approx(exact[1][name], abs=0.1)
+    lstm, x, outputs = nn.LSTM(C, H, batch_first=True).bfloat16(), draw(B, T, C).bfloat16(), []
+
+    def backward(model):
+        outputs.append(model(x)[0])
+        outputs[0].square().sum().backward()
+
+    scalars, _ = merged(measure(lstm, backward))
+    before = torch.cat([torch.zeros(B, 1, H), outputs[0][:, :-1]], dim=1).double()
+    ih, hh, *biases = (weight.double() for weight in lstm.all_weights[0])
+    gates = lstm_gates(x.double(), before, ih, hh, sum(biases))
+    for gate in "fio":
+        mean = float(getattr(gates, gate).detach().mean())
+        assert scalars[f"lstm/l0/{gate}_mean"] == pytest.approx(mean, rel=1e-6)
 
 
 # what it cannot measure
@@ -790,9 +818,10 @@ def test_one_warning_names_them_all_once():
     assert "a:" not in str(only.message)
 
 
-@pytest.mark.parametrize("settings", [{"num_layers": 2, "dropout": 0.5}, {"dropout": 0.0}])
-def test_dropout_that_does_not_act_is_no_obstacle(settings):
-    lstm = make(**settings).eval()
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")
+@pytest.mark.parametrize(("layers", "training"), [(2, False), (1, True)])
+def test_dropout_that_does_not_act_is_no_obstacle(layers, training):
+    lstm = make(num_layers=layers, dropout=0.5).train(training)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(measure(lstm, squares)) == settings.get("num_layers", 1)
+        assert len(measure(lstm, squares)) == layers

@@ -2,12 +2,15 @@
 
 import csv
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -352,3 +355,41 @@ def test_an_error_in_training_leaves_no_hook(tmp_path):
 def test_refuses(settings):
     with pytest.raises(ValueError, match="every_n_steps must be >= 1"):
         GradientFlow(**settings)
+
+
+@pytest.mark.slow
+def test_wandb_gets_the_numbers_the_pictures_and_the_alarm(tmp_path, monkeypatch):
+    """As its own reader of offline runs finds them in the run's file."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logger = WandbLogger(save_dir=tmp_path, offline=True)
+    told = []
+    monkeypatch.setattr(logger.experiment, "alert", lambda **words: told.append(words))
+    net = nn.Sequential(nn.LSTM(4, 6, batch_first=True), Last(), nn.Linear(6, 1))
+    data = torch.randn(24, 9, 4)
+    data[8, 0, 0] = math.nan  # in the third batch
+    loggers = [CSVLogger(tmp_path), logger]
+    with pytest.warns(UserWarning, match="step 2: non-finite gradient"):
+        fit(tmp_path, Plain(net), GradientFlow(2, full()), data=data, logger=loggers, max_steps=3)
+    logger.experiment.finish()
+    assert [alert["title"] for alert in told] == ["non-finite gradient"]
+    assert "net.0.weight_ih_l0" in told[0]["text"]
+    run = next((tmp_path / "wandb").glob("offline-run-*"))
+    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", run]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if "No such command" in done.stderr:
+        pytest.skip("this wandb cannot read an offline run")
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "global/norm_preclip",
+        "layer/net.0/rms",
+        "update/net.2/ratio",
+        "costate/net.2/norm",
+        "time/net.0/reach_1e-3",
+        "lstm/net.0/f_mean",
+        "dead/net.0/share",
+        "depth",
+        "time",
+        "gates",
+    ):
+        found = f'"gradflow/{name}"' in done.stdout or f'"gradflow/{name}._type"' in done.stdout
+        assert found, name
