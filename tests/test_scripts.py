@@ -34,6 +34,20 @@ def test_step_benchmark_prints_a_row_for_every_head():
     assert rows[0].startswith("concatenation, TAPE")
 
 
+@pytest.mark.slow
+def test_cost_benchmark_prints_a_row_for_every_tool():
+    """Counts do not depend on the machine: light waits for nothing, sends and breaks nothing."""
+    small = ("--width", 8, "--rounds", 1, "--steps", 10)
+    done = run(SCRIPTS / "bench" / "gradflow_cost.py", *small)
+    assert done.returncode == 0, done.stderr
+    rows = [re.split(r"\s{2,}", line.strip()) for line in done.stdout.splitlines()[3:]]
+    waits = {row[0]: row[-3:] for row in rows}
+    assert len(waits) == 5
+    assert waits["GradientFlow, light"] == ["0.0", "0.0", "0"]
+    assert waits["GradientFlow, full"] == ["0.0", "1.0", "eager"]
+    assert float(waits["grad_norm + log_dict"][0]) > 100
+
+
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
     """The table of the script that compares tools, and the folder of what was logged."""

@@ -13,10 +13,13 @@ class Alarm(NamedTuple):
     Attributes:
         title: The illness: ``non-finite``, ``vanishing`` or ``exploding gradient``, ``dead units``.
         text: Where, how much, and what to try.
+        sure: Whether one reading is enough. A layer that starts at zero lets nothing through at
+            first, and a small batch may leave units without a gradient by chance.
     """
 
     title: str
     text: str
+    sure: bool = True
 
 
 def diagnose(
@@ -50,6 +53,7 @@ def diagnose(
             "vanishing gradient",
             f"the rms in {first[0]} is {ratio:.2g} of that in {last[0]}. Try residual connections, "
             "normalisation before each layer, or ReLU or GELU instead of sigmoid or tanh.",
+            sure=ratio > 0,
         )
     return None
 
@@ -69,10 +73,11 @@ def dead_units(shares: Mapping[str, float], most: float = 0.5) -> Alarm | None:
         f"{share:.0%} of the units in {block} have no gradient at all. Try a smaller learning "
         "rate, a smaller initial bias, normalisation before the layer, or GELU or leaky ReLU "
         "instead of ReLU.",
+        sure=False,
     )
 
 
 def _ends(summary: GradientSummary) -> tuple[tuple[str, float], tuple[str, float]]:
     """Name and rms of the first and of the last block."""
-    found = [(block, values["rms"]) for block, values in summary.blocks.items()]
-    return found[0], found[-1]
+    first, last = summary.depth[0], summary.depth[-1]
+    return (first, summary.blocks[first]["rms"]), (last, summary.blocks[last]["rms"])

@@ -7,14 +7,15 @@ zero over a whole batch, as behind a ReLU that is never positive, the unit canno
 import torch
 from torch import Tensor, nn
 
-from protcontact.gradflow.layers import block_of, local, plain_name
+from protcontact.gradflow.layers import block_of, local, plain_name, widest
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 
 
 class DeadUnits(StepProbe):
     """Share of each block's units without a gradient: ``dead/<block>/share``.
 
-    Embeddings are left out: the vector of a residue that a batch lacks has no gradient.
+    Embeddings, and matrices that are not called a weight, such as tables of positions, are left
+    out: the vector of a residue that a batch lacks has no gradient.
     """
 
     def before_update(self, step: Step) -> list[Pending]:
@@ -26,7 +27,7 @@ class DeadUnits(StepProbe):
             for place, (name, tensor) in enumerate(
                 zip(parameters.names, parameters.tensors, strict=True)
             )
-            if tensor.ndim >= 2 and name not in skipped
+            if tensor.ndim >= 2 and name not in skipped and _is_weight(name)
         ]
         if not places:
             return []
@@ -53,12 +54,17 @@ def dead_rows(parameters: list[Tensor]) -> Tensor:
     parts = local(p.grad for p in parameters if p.grad is not None)
     return torch.stack(
         [
-            (~part.flatten(1).any(dim=1)).sum().double()
+            (~part.flatten(1).any(dim=1)).sum().to(widest(part.device))
             if part.ndim > 1
-            else part.new_zeros(()).double()
+            else part.new_zeros((), dtype=widest(part.device))
             for part in parts
         ]
     )
+
+
+def _is_weight(name: str) -> bool:
+    """Whether a parameter is the matrix of a layer: ``weight``, ``weight_hh_l0``."""
+    return name.rpartition(".")[2].startswith("weight")
 
 
 def embeddings(model: nn.Module) -> set[str]:

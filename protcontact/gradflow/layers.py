@@ -8,15 +8,18 @@ them to the host, where everything else follows from them:
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 INFINITY = float("inf")
 
 
+@cache
 def block_of(name: str) -> str:
     """Name of the block that a parameter belongs to.
 
@@ -77,14 +80,26 @@ def _shards(tensor: Tensor) -> int:
     return math.prod(mesh.size(axis) for axis, place in enumerate(placements) if place.is_shard())
 
 
-def trainable(model: nn.Module) -> Parameters:
-    """Parameters of a model that have a gradient now, wrappers' prefixes taken off their names."""
+def trainable(model: nn.Module, optimizer: Optimizer | None = None) -> Parameters:
+    """Parameters of a model that have a gradient now, wrappers' prefixes taken off their names.
+
+    Args:
+        model: The model.
+        optimizer: Only those that it will move; all without one.
+    """
+    moved = None if optimizer is None else _moved(optimizer)
     found = [
         (plain_name(name), parameter)
         for name, parameter in model.named_parameters()
         if parameter.grad is not None
+        and parameter.numel()
+        and (moved is None or id(parameter) in moved)
     ]
     return Parameters(tuple(n for n, _ in found), tuple(p for _, p in found))
+
+
+def _moved(optimizer: Optimizer) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def gradient_table(parameters: Sequence[Tensor], scale: Tensor | float = 1.0) -> Tensor:
@@ -116,7 +131,8 @@ def local(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _to_local(tensor: Any) -> Tensor:
-    return tensor.to_local() if is_sharded(tensor) else tensor
+    part = tensor.to_local() if is_sharded(tensor) else tensor
+    return part.to_dense() if part.is_sparse else part
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -130,7 +146,12 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     Squared and added up in float64. In float32 the norm of a million elements is off by 1e-5, and
     gradients below 1e-23, which is what vanished ones look like, have a norm of 0.
     """
-    return torch.stack(torch._foreach_norm(list(tensors), 2.0, torch.float64))
+    return torch.stack(torch._foreach_norm(list(tensors), 2.0, widest(tensors[0].device)))
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floating type of a device: float64, but on Apple's GPUs float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _largest_elements(tensors: Sequence[Tensor]) -> Tensor:
@@ -138,8 +159,9 @@ def _largest_elements(tensors: Sequence[Tensor]) -> Tensor:
     if tensors[0].is_cuda:
         return torch.stack(torch._foreach_norm(list(tensors), INFINITY)).double()
     # without a GPU the fused norm takes ten times longer than one call for each tensor
-    extremes = torch.stack([torch.stack(tensor.aminmax()).double() for tensor in tensors])
-    return extremes.abs().amax(dim=1)
+    extremes = [tensor.aminmax() for tensor in tensors]
+    lowest, highest = (torch.stack(found) for found in zip(*extremes, strict=True))
+    return torch.maximum(-lowest, highest).to(widest(tensors[0].device))
 
 
 def join(tables: Tensor, holders: Sequence[float]) -> Tensor:
@@ -152,8 +174,12 @@ def join(tables: Tensor, holders: Sequence[float]) -> Tensor:
     Returns:
         ``(2, P)``: what a process that holds everything would have found.
     """
-    squares = (tables[:, 0] ** 2).sum(dim=0) / tables.new_tensor(holders)
-    return torch.stack([squares.sqrt(), tables[:, 1].amax(dim=0)])
+    return torch.stack([join_norms(tables[:, 0], holders), tables[:, 1].amax(dim=0)])
+
+
+def join_norms(rows: Tensor, holders: Sequence[float]) -> Tensor:
+    """``(ranks, P) -> (P,)``: norms of sharded tensors from the norms of their parts."""
+    return ((rows**2).sum(dim=0) / rows.new_tensor(holders)).sqrt()
 
 
 class GradientSummary(NamedTuple):
@@ -164,15 +190,18 @@ class GradientSummary(NamedTuple):
         blocks: Block -> its ``norm``, ``rms`` and ``max``.
         nonfinite: Number of parameters with an element that is NaN or infinite.
         offender: The first of these parameters, or "".
-        slope: Decades of the rms per block from the first block to the last, by least squares.
-            Positive: the gradient vanishes on its way to the input; negative: it explodes. NaN
-            with fewer than two blocks whose gradient is finite and above 0.
+        depth: The blocks in the order of their definition, which is taken for their depth. Less
+            those of the model's own parameters, which stand first whatever they are for.
+        slope: Decades of the rms per block along `depth`, by least squares. Positive: the gradient
+            vanishes on its way to the input; negative: it explodes. NaN with fewer than two blocks
+            whose gradient is finite and above 0.
     """
 
     norm: float
     blocks: dict[str, dict[str, float]]
     nonfinite: int
     offender: str
+    depth: tuple[str, ...]
     slope: float
 
 
@@ -191,18 +220,21 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
         members.setdefault(block_of(name), []).append(place)
     blocks = {}
     for block, places in members.items():
-        norm = _length(lengths[place] for place in places)
+        norm = math.hypot(*(lengths[place] for place in places))
         blocks[block] = {
             "norm": norm,
             "rms": norm / math.sqrt(sum(sizes[place] for place in places)),
             "max": _largest(largest[place] for place in places),
         }
+    inner = {block_of(name) for name in names if "." in name}
+    depth = tuple(block for block in blocks if block in inner or not inner)
     return GradientSummary(
-        norm=_length(lengths),
+        norm=math.hypot(*lengths),
         blocks=blocks,
         nonfinite=sum(bad),
         offender=next((name for name, is_bad in zip(names, bad, strict=True) if is_bad), ""),
-        slope=log_slope(block["rms"] for block in blocks.values()),
+        depth=depth,
+        slope=log_slope(blocks[block]["rms"] for block in depth),
     )
 
 
@@ -221,32 +253,39 @@ def log_slope(values: Iterable[float]) -> float:
     return sum((place - x) * (value - y) for place, value in points) / spread
 
 
-def readings(before: GradientSummary, after: GradientSummary) -> Mapping[str, float]:
-    """The numbers of a step by their names below ``gradflow/``.
-
-    Args:
-        before: The gradients before clipping.
-        after: The same gradients after clipping.
-    """
+def readings(summary: GradientSummary) -> dict[str, float]:
+    """The numbers of a step before clipping by their names below ``gradflow/``."""
     return {
-        "global/norm_preclip": before.norm,
-        "global/norm_postclip": after.norm,
-        "global/clip_coef": after.norm / before.norm if before.norm > 0 else 1.0,
-        "global/nonfinite": float(before.nonfinite),
-        "depth/slope_log10": before.slope,
+        "global/norm_preclip": summary.norm,
+        "global/nonfinite": float(summary.nonfinite),
+        "depth/slope_log10": summary.slope,
         **{
             f"layer/{block}/{what}": value
-            for block, values in before.blocks.items()
+            for block, values in summary.blocks.items()
             for what, value in values.items()
-        },
-        **{
-            f"layer/{block}/norm_postclip": values["norm"] for block, values in after.blocks.items()
         },
     }
 
 
-def _length(values: Iterable[float]) -> float:
-    return math.sqrt(math.fsum(value * value for value in values))
+def clipping(
+    before: Sequence[float], after: Sequence[float], names: Sequence[str]
+) -> dict[str, float]:
+    """What clipping has left, by names below ``gradflow/``.
+
+    Args:
+        before: P norms of gradients before clipping.
+        after: P norms of the same gradients after clipping.
+        names: P parameter names.
+    """
+    members: dict[str, list[float]] = {}
+    for name, norm in zip(names, after, strict=True):
+        members.setdefault(block_of(name), []).append(norm)
+    first, second = math.hypot(*before), math.hypot(*after)
+    return {
+        "global/norm_postclip": second,
+        "global/clip_coef": 1.0 if first == 0 else second / first,
+        **{f"layer/{b}/norm_postclip": math.hypot(*values) for b, values in members.items()},
+    }
 
 
 def _largest(values: Iterable[float]) -> float:

@@ -3,7 +3,16 @@
 import torch
 from torch import Tensor
 
-from protcontact.gradflow.layers import gradient_table, join, readings, summarize
+from protcontact.gradflow.layers import (
+    clipping,
+    gradient_table,
+    join,
+    join_norms,
+    local,
+    norms,
+    readings,
+    summarize,
+)
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 
 
@@ -21,34 +30,47 @@ class GradientNorms(StepProbe):
 
     def before_update(self, step: Step) -> list[Pending]:
         """Read the gradients, not yet clipped."""
-        self._before = gradient_table(step.parameters.tensors, step.scale)
-        return []
-
-    def after_update(self, step: Step) -> list[Pending]:
-        """Read them again, clipped."""
-        before, self._before = self._before, None
-        if before is None:
-            return []
-        after = gradient_table(step.parameters.tensors, step.scale)
+        table = gradient_table(step.parameters.tensors, step.scale)
+        self._before = table[0]
         names, sizes = step.parameters.names, step.parameters.sizes
         holders = step.parameters.holders(step.ranks)
 
         def read(rows: Tensor) -> Findings:
-            tables = rows[:, : 4 * len(names)].reshape(-1, 2, 2, len(names))
-            first, second = (
-                tables[0, part] if len(rows) == 1 else join(tables[:, part], holders)
-                for part in (0, 1)
-            )
-            summary = summarize(first, names, sizes)
-            scalars = dict(readings(summary, summarize(second, names, sizes)))
-            if rows.shape[1] > 4 * len(names):
+            tables = rows[:, : 2 * len(names)].reshape(-1, 2, len(names))
+            whole = tables[0] if len(rows) == 1 else join(tables, holders)
+            summary = summarize(whole, names, sizes)
+            scalars = readings(summary)
+            if rows.shape[1] > 2 * len(names):
                 scalars |= {
                     "amp/scale": float(rows[0, -1]),
                     "amp/skipped": float(summary.nonfinite > 0),
                 }
             return Findings(scalars, summary=summary)
 
-        parts = [before.flatten(), after.flatten()]
+        values = table.flatten()
         if isinstance(step.loss_scale, Tensor):
-            parts.append(step.loss_scale.double().view(1))
-        return [Pending(torch.cat(parts), read, joined=step.parameters.sharded)]
+            values = torch.cat([values, step.loss_scale.to(values.dtype).view(1)])
+        return [Pending(values, read, joined=step.parameters.sharded)]
+
+    def after_update(self, step: Step) -> list[Pending]:
+        """Read their norms again, clipped."""
+        before, self._before = self._before, None
+        if before is None:
+            return []
+        gradients = local(p.grad for p in step.parameters.tensors if p.grad is not None)
+        after = norms(gradients) / step.scale
+        names, holders = step.parameters.names, step.parameters.holders(step.ranks)
+
+        def read(rows: Tensor) -> Findings:
+            pairs = rows.view(-1, 2, len(names))
+            first, second = (
+                pairs[0, part] if len(rows) == 1 else join_norms(pairs[:, part], holders)
+                for part in (0, 1)
+            )
+            return Findings(clipping(first.tolist(), second.tolist(), names))
+
+        return [Pending(torch.stack([before, after]), read, joined=step.parameters.sharded)]
+
+    def forget(self) -> None:
+        """Drop what was read."""
+        self._before = None

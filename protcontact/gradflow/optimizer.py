@@ -34,6 +34,8 @@ class UpdateSize(StepProbe):
     def after_update(self, step: Step) -> list[Pending]:
         """``update/<block>/{ratio, cos_grad}``."""
         weights, self._weights = self._weights, []
+        if not weights:
+            return []
         table = update_table(step.parameters.tensors, weights)
         names, holders = step.parameters.names, step.parameters.holders(step.ranks)
 
@@ -49,6 +51,10 @@ class UpdateSize(StepProbe):
             )
 
         return [Pending(table, read, joined=step.parameters.sharded)]
+
+    def forget(self) -> None:
+        """Drop the copy of the weights."""
+        self._weights = []
 
 
 def copies(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -94,17 +100,17 @@ def updates(table: Tensor, names: Sequence[str]) -> dict[str, dict[str, float]]:
         table: ``(4, P)``, from `update_table`.
         names: P parameter names.
     """
-    sums: dict[str, list[float]] = {}
-    for name, moved, weight, slope, product in zip(names, *table.double().tolist(), strict=True):
-        total = sums.setdefault(block_of(name), [0.0, 0.0, 0.0, 0.0])
-        terms = (moved**2, weight**2, slope**2, product)
-        total[:] = [value + term for value, term in zip(total, terms, strict=True)]
+    members: dict[str, list[list[float]]] = {}
+    for name, *row in zip(names, *table.double().tolist(), strict=True):
+        members.setdefault(block_of(name), []).append(row)
     found = {}
-    for block, (moved, weight, slope, product) in sums.items():
-        length = math.sqrt(moved) * math.sqrt(slope)
+    for block, rows in members.items():
+        *columns, products = zip(*rows, strict=True)
+        moved, weight, slope = (math.hypot(*column) for column in columns)
+        length = moved * slope
         found[block] = {
-            "ratio": math.sqrt(moved / weight) if weight > 0 else math.nan,
-            "cos_grad": product / length if length > 0 else 0.0,
+            "ratio": moved / weight if weight > 0 else math.nan,
+            "cos_grad": sum(products) / length if length > 0 else 0.0,
         }
     return found
 

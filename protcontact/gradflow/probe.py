@@ -93,5 +93,11 @@ class StepProbe:
         return []
 
     def after_update(self, step: Step) -> list[Pending]:
-        """Look at the gradients after clipping, and at the weights after the update."""
+        """Look at the gradients after clipping, and at the weights after the update.
+
+        Not called where the gradients are gone by then.
+        """
         return []
+
+    def forget(self) -> None:
+        """Drop what was kept of a step that is over, or will never be."""

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from protcontact.gradflow.layers import block_of, plain_name
+from protcontact.gradflow.layers import block_of, plain_name, widest
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 
 
@@ -66,10 +66,14 @@ class Costates(StepProbe):
         watched = blocks(model)
         self._squares, self._sizes, self._names = {}, {}, tuple(watched)
         with ExitStack() as hooks:
+            hooks.callback(self.forget)
             for name, module in watched.items():
                 hooks.callback(module.register_forward_hook(partial(self._tap, name)).remove)
             yield
-        self._squares = {}
+
+    def forget(self) -> None:
+        """Drop what has come back."""
+        self._squares, self._sizes, self._names = {}, {}, ()
 
     def _tap(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
         tensor = first_tensor(output)
@@ -83,16 +87,17 @@ class Costates(StepProbe):
 
     def before_update(self, step: Step) -> list[Pending]:
         """Hand out what the backward pass has left: the same names on every rank."""
-        if not self._squares:
+        if not self._names:
             return []
-        names, some = self._names, next(iter(self._squares.values()))
-        zero = torch.zeros_like(some)
+        names, ranks = self._names, step.ranks
+        device = step.parameters.tensors[0].device
+        zero = torch.zeros((), dtype=widest(device), device=device)
         squares = torch.stack([self._squares.get(name, zero) for name in names])
-        sizes = torch.stack([torch.full_like(some, self._sizes.get(name, 0)) for name in names])
+        sizes = torch.stack([torch.full_like(zero, self._sizes.get(name, 0)) for name in names])
 
         def read(rows: Tensor) -> Findings:
             squared, elements = rows.view(len(rows), 2, -1).sum(dim=0)
-            squared = squared / step.ranks**2
+            squared = squared / ranks**2
             found = zip(names, squared.tolist(), elements.tolist(), strict=True)
             scalars: dict[str, float] = {}
             for name, total, count in found:
@@ -102,12 +107,12 @@ class Costates(StepProbe):
             return Findings(scalars)
 
         values = torch.cat([squares / step.loss_scale**2, sizes])
-        return [Pending(values, read, joined=step.ranks > 1)]
+        return [Pending(values, read, joined=ranks > 1)]
 
 
 def square_sum(tensor: Tensor) -> Tensor:
     """Sum of squares, a float64 scalar: in float32 the square of a vanished costate is 0."""
-    return torch.linalg.vector_norm(tensor, dtype=torch.float64) ** 2
+    return torch.linalg.vector_norm(tensor, dtype=widest(tensor.device)) ** 2
 
 
 class IdentityShare(StepProbe):
@@ -116,7 +121,8 @@ class IdentityShare(StepProbe):
     For ``y = x + f(x)`` the costates obey ``lambda_x = lambda_y + J_f^T lambda_y``. The share
     ``|lambda_y| / (|lambda_y| + |J_f^T lambda_y|)`` is 1 where the block does nothing, 1/2 where
     both paths bring the same. Logged as ``resnet/<block>/identity_share`` for every module with a
-    true attribute ``residual`` whose first input has the shape of its output.
+    true attribute ``residual`` whose first input has the shape of its output. Not for one that adds
+    in place.
     """
 
     def __init__(self) -> None:
@@ -132,7 +138,11 @@ class IdentityShare(StepProbe):
                     tap = _ResidualTap(partial(self._add, plain_name(name)))
                     hooks.callback(module.register_forward_pre_hook(tap.enter).remove)
                     hooks.callback(module.register_forward_hook(tap.leave).remove)
+            hooks.callback(self.forget)
             yield
+
+    def forget(self) -> None:
+        """Drop what has come back."""
         self._sums = {}
 
     def _add(self, name: str, identity: Tensor, branch: Tensor) -> None:
@@ -168,6 +178,8 @@ class _ResidualTap:
         self._input: Tensor | None = None
 
     def enter(self, module: nn.Module, inputs: tuple[object, ...]) -> tuple[object, ...] | None:
+        if not inputs:
+            return None
         x, *rest = inputs
         if not isinstance(x, Tensor) or not x.requires_grad:
             return None
@@ -176,12 +188,16 @@ class _ResidualTap:
 
     def leave(self, module: nn.Module, inputs: object, output: object) -> None:
         x, self._input, y = self._input, None, first_tensor(output)
-        if x is None or y is None or y.shape != x.shape or not y.requires_grad:
+        if x is None or y is None or y is x or y.shape != x.shape:
+            return
+        if not y.requires_grad:
             return
         arrived: list[Tensor] = []
         y.register_hook(arrived.append)
 
         def compare(costate: Tensor) -> None:
+            if not arrived:  # the gradient has come by another output
+                return
             identity = arrived.pop()
             self._add(square_sum(identity), square_sum(costate - identity))
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, distributed
 
+from protcontact.gradflow.layers import widest
 from protcontact.gradflow.probe import Findings, Pending
 
 
@@ -47,8 +48,9 @@ class Shipment:
         """What the numbers say. Waits for the copy, which a step later is long done."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        table = self.numbers[: self.ranks * self.gathered].view(self.ranks, self.gathered)
-        alone = self.numbers[self.ranks * self.gathered :].view(1, -1)
+        numbers = self.numbers.cpu().double()
+        table = numbers[: self.ranks * self.gathered].view(self.ranks, self.gathered)
+        alone = numbers[self.ranks * self.gathered :].view(1, -1)
         return [
             *_read([p for p in self.pending if p.joined], table),
             *_read([p for p in self.pending if not p.joined], alone),
@@ -77,7 +79,8 @@ def ship(pending: Sequence[Pending], ranks: int = 1) -> Shipment:
 def _flat(pending: Sequence[Pending]) -> Tensor | None:
     if not pending:
         return None
-    return torch.cat([p.values.detach().flatten().double() for p in pending])
+    wide = widest(pending[0].values.device)
+    return torch.cat([p.values.detach().flatten().to(wide) for p in pending])
 
 
 def _gather(own: Tensor, ranks: int) -> Tensor:

@@ -6,8 +6,9 @@ and `log_dict`, all into an offline wandb run. The tools take turns, so that a m
 down slows down all of them; medians of the time from the start of one batch to the start of the
 next are printed. Then the same steps are counted on two processes with DDP: operations that make
 the host wait for a number (`item`), messages between processes beyond those of training, and, on
-one process, breaks that the tool makes in a compiled graph. On a GPU every wait beside the one copy
-is an error: `torch.cuda.set_sync_debug_mode("error")` is on while GradientFlow measures.
+one process, breaks that the tool makes in a compiled graph (`eager`: the measured step runs as it
+was written, as hooks on compiled code never fire). On a GPU every wait beside the one copy is an
+error: `torch.cuda.set_sync_debug_mode("error")` is on while GradientFlow measures.
 
     python scripts/bench/gradflow_cost.py [--width 160] [--rounds 3] [--steps 60] [--device cpu]
 """
@@ -122,10 +123,10 @@ class NeverWaits(GradientFlow):
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    def _after_update(self) -> None:
+    def _after_update(self, *arguments) -> None:
         torch.cuda.set_sync_debug_mode("error")
         try:
-            super()._after_update()
+            super()._after_update(*arguments)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -217,8 +218,8 @@ def count(tool: str, options: argparse.Namespace) -> None:
         options.out.write_text(json.dumps(sums))
 
 
-def graph_breaks(tool: str, options: argparse.Namespace) -> int:
-    """How many graphs beyond one the compiled network falls into."""
+def graph_breaks(tool: str, options: argparse.Namespace) -> str:
+    """How many graphs beyond one the compiled network falls into; ``eager`` if it is not used."""
     from torch._dynamo.utils import counters
 
     torch._dynamo.reset()
@@ -226,7 +227,8 @@ def graph_breaks(tool: str, options: argparse.Namespace) -> int:
     module = Network(options.width)
     module.net = torch.compile(module.net, backend="aot_eager")
     train(tool, options, 4, module=module)
-    return max(0, counters["stats"]["unique_graphs"] - 1) + sum(counters["graph_break"].values())
+    graphs = counters["stats"]["unique_graphs"]
+    return str(graphs - 1 + sum(counters["graph_break"].values())) if graphs else "eager"
 
 
 def quiet() -> None:
@@ -271,7 +273,7 @@ def main() -> None:
             f"1/{watch / added:.0f}" if 0 < added < watch else "",
             f"{counts[tool]['waits'] - counts['nothing']['waits']:.1f}",
             f"{counts[tool]['messages'] - counts['nothing']['messages']:.1f}",
-            f"{broken[tool]}",
+            broken[tool],
         )
         print(f"{tool:22}" + "".join(f"{cell:>12}" for cell in cells))
 

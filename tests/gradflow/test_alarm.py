@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from protcontact.gradflow.alarm import diagnose
+from protcontact.gradflow.alarm import dead_units, diagnose
 from protcontact.gradflow.layers import gradient_table, summarize, trainable
 
 
@@ -60,3 +60,21 @@ def test_a_planted_nan_is_named():
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.GELU])
 def test_a_shallow_stack_is_healthy(activation):
     assert diagnose(summary(stack(3, activation), torch.randn(8, 16))) is None
+
+
+def test_dead_units_are_named_but_one_reading_is_not_enough():
+    found = dead_units({"a": 0.1, "b": 0.75}, 0.5)
+    assert "75% of the units in b" in found.text
+    assert not found.sure
+    assert dead_units({"a": 0.5}, 0.5) is None
+    assert dead_units({}) is None
+
+
+def test_a_layer_that_starts_at_zero_is_not_ill_at_once():
+    """It lets nothing through until it has moved."""
+    model = stack(2, nn.ReLU)
+    nn.init.zeros_(model[4].weight)
+    found = diagnose(summary(model, torch.randn(8, 16)))
+    assert found.title == "vanishing gradient"
+    assert not found.sure
+    assert diagnose(summary(stack(30, nn.Sigmoid), torch.randn(8, 16))).sure

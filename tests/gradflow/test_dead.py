@@ -42,3 +42,11 @@ def test_a_model_without_matrices():
     model(torch.randn(2, 3)).sum().backward()
     assert shares(model) == {}
     assert pytest.approx(0.0) == float(dead_rows([model.weight]))
+
+
+def test_a_table_of_positions_is_not_a_layer():
+    model = nn.Module()
+    model.positions = nn.Parameter(torch.zeros(10, 3))
+    model.rnn = nn.LSTM(3, 2)
+    model.rnn(model.positions[:2])[0].sum().backward()
+    assert list(shares(model)) == ["dead/rnn.l0/share"]

@@ -8,6 +8,7 @@ from torch import nn
 
 from protcontact.gradflow.layers import (
     block_of,
+    clipping,
     gradient_table,
     log_slope,
     readings,
@@ -142,9 +143,55 @@ def test_clipping_is_seen_by_reading_twice():
     model = small()
     loss(model).backward()
     before = read(model)
+    norms_before = gradient_table(trainable(model).tensors)[0].tolist()
     nn.utils.clip_grad_norm_(model.parameters(), before.norm / 3)
-    named = readings(before, read(model))
+    after = gradient_table(trainable(model).tensors)[0].tolist()
+    named = readings(before) | clipping(norms_before, after, trainable(model).names)
     assert named["global/norm_preclip"] == before.norm
     assert named["global/norm_postclip"] == pytest.approx(before.norm / 3, rel=1e-5)
     assert named["global/clip_coef"] == pytest.approx(1 / 3, rel=1e-5)
+    first = before.blocks["0"]["norm"]
+    assert named["layer/0/norm_postclip"] == pytest.approx(first / 3, rel=1e-5)
     assert named["layer/0/norm"] == before.blocks["0"]["norm"]
+
+
+def test_clipping_of_nothing_and_of_what_is_not_finite():
+    assert clipping([0.0], [0.0], ["a.weight"])["global/clip_coef"] == 1.0
+    assert math.isnan(clipping([math.nan], [math.nan], ["a.weight"])["global/clip_coef"])
+
+
+def test_norms_beyond_the_largest_square():
+    found = summarize(
+        torch.full((2, 2), 1e300, dtype=torch.float64), ["a.weight", "b.weight"], [1, 1]
+    )
+    assert found.norm == pytest.approx(math.sqrt(2) * 1e300)
+
+
+def test_parameters_of_the_model_itself_have_no_depth():
+    """They are listed first, whatever they are for."""
+    table = torch.tensor([[1e-9, 1.0, 10.0]] * 2)
+    found = summarize(table, ["scale", "net.0.weight", "net.1.weight"], [1, 1, 1])
+    assert found.depth == ("net.0", "net.1")
+    assert found.slope == pytest.approx(1.0)
+    assert summarize(table, ["a", "b", "c"], [1, 1, 1]).depth == ("a", "b", "c")
+
+
+def test_only_what_an_optimizer_moves():
+    model = small()
+    loss(model).backward()
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    assert trainable(model, optimizer).names == ("2.weight", "2.bias")
+    assert len(trainable(model).names) > 2
+
+
+def test_sparse_and_empty_parameters():
+    model = nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Linear(3, 2))
+    model.register_parameter("nothing", nn.Parameter(torch.zeros(0)))
+    (model(torch.tensor([1, 1, 4])).square().sum() + model.nothing.sum()).backward()
+    parameters = trainable(model)
+    assert "nothing" not in parameters.names
+    dense = model[0].weight.grad.to_dense()
+    assert dense.is_sparse is False and model[0].weight.grad.is_sparse
+    table = gradient_table(parameters.tensors)
+    assert float(table[0, 0]) == pytest.approx(float(dense.norm()), rel=1e-6)
+    assert float(table[1, 0]) == pytest.approx(float(dense.abs().max()), rel=1e-6)

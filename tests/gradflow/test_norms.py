@@ -8,7 +8,7 @@ from torch import nn
 
 from protcontact.gradflow.layers import gradient_table, trainable
 from protcontact.gradflow.norms import GradientNorms
-from protcontact.gradflow.probe import Step
+from protcontact.gradflow.probe import Findings, Step
 from protcontact.gradflow.transfer import ship
 
 
@@ -28,8 +28,10 @@ def found(model, clip=None, **scales):
     pending = probe.before_update(step)
     if clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
-    [finding] = ship(pending + probe.after_update(step)).read()
-    return finding
+    found = ship(pending + probe.after_update(step)).read()
+    scalars = {name: value for one in found for name, value in one.scalars.items()}
+    [summary] = [one.summary for one in found if one.summary is not None]
+    return Findings(scalars, summary=summary)
 
 
 def test_before_and_after_clipping():
@@ -71,7 +73,11 @@ def test_a_step_that_is_skipped_is_counted():
 
 def test_nothing_before_nothing_after():
     model = model_with_gradients()
-    assert GradientNorms().after_update(Step(model, None, trainable(model))) == []
+    step, probe = Step(model, None, trainable(model)), GradientNorms()
+    assert probe.after_update(step) == []
+    probe.before_update(step)
+    probe.forget()
+    assert probe.after_update(step) == []
 
 
 def test_a_vanished_gradient_still_has_a_norm():

@@ -83,3 +83,12 @@ def test_measuring_changes_nothing():
         (old, before),
     ):
         assert all(torch.equal(a, b) for a, b in zip(kept, now, strict=True))
+
+
+def test_a_step_that_diverges_has_a_ratio():
+    """The square of 1e200 is not a float."""
+    table = torch.tensor([[1e200], [1e-200], [1.0], [1e200]], dtype=torch.float64)
+    assert updates(table, ["a.weight"])["a"]["cos_grad"] == pytest.approx(1.0)
+    assert updates(table, ["a.weight"])["a"]["ratio"] == math.inf
+    table[1] = 1.0
+    assert updates(table, ["a.weight"])["a"]["ratio"] == pytest.approx(1e200)

@@ -63,7 +63,7 @@ def test_one_process_has_nobody_to_agree_with():
         assert probe.before_update(Step(model, None, trainable(model))) == []
 
 
-def test_a_second_communication_hook_is_refused(monkeypatch):
+def test_a_second_communication_hook_is_left_alone(monkeypatch):
     class Wrapped(nn.Module):
         process_group = None
 
@@ -71,5 +71,15 @@ def test_a_second_communication_hook_is_refused(monkeypatch):
             raise RuntimeError("register_comm_hook can only be called once.")
 
     monkeypatch.setattr("protcontact.gradflow.ranks.DistributedDataParallel", Wrapped)
-    with pytest.raises(ValueError, match="leave one of the two out"):
+    with pytest.warns(UserWarning, match="measures nothing"):
         RankAgreement().connect(Wrapped())
+
+
+def test_a_step_of_several_reductions_is_not_measured():
+    model, probe = nn.Linear(2, 1), RankAgreement()
+    model(torch.ones(1, 2)).sum().backward()
+    step = Step(model, None, trainable(model), ranks=2)
+    for passes, number in ((1, 1), (2, 0)):
+        with probe.attach(model):
+            probe._squares, probe._passes = [torch.ones(1).double()] * passes, passes
+            assert len(probe.before_update(step)) == number

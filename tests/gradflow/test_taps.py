@@ -188,3 +188,57 @@ def test_vanished_costates_are_not_zero():
     found = measure(Costates(), model, lambda: (1e-30 * model(x).sum()).backward())
     assert 1e-31 < found["costate/3/rms"] < 1e-29
     assert math.isfinite(found["costate/0/norm"])
+
+
+class Odd(nn.Module):
+    """A residual block in the ways that other people write it."""
+
+    residual = True
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.inner = kind, nn.Linear(4, 4)
+
+    def forward(self, x):
+        if self.kind == "in place":
+            x += self.inner(x.clone())
+            return x
+        y = x + self.inner(x)
+        return (y, x.square().sum()) if self.kind == "two outputs" else y
+
+
+@pytest.mark.parametrize("kind", ["in place", "two outputs", "keyword"])
+def test_residual_blocks_that_cannot_be_measured_are_left_alone(kind):
+    """The gradient is that of an unwatched model, and nothing is said of the block."""
+    model = nn.ModuleList([nn.Linear(4, 4), Odd(kind)]).double()
+
+    def run():
+        h = model[0](torch.ones(3, 4).double())
+        if kind == "keyword":
+            model[1](x=h).sum().backward()
+        elif kind == "two outputs":
+            model[1](h)[1].backward()  # only the other one is used
+        else:
+            model[1](h).sum().backward()
+
+    run()
+    plain = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    assert measure(IdentityShare(), model, run) == {}
+    now = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.equal(a, b) for a, b in zip(plain, now, strict=True))
+
+
+def test_ranks_that_saw_nothing_send_as_many_numbers_as_the_others():
+    """Or the gather of all ranks would hang."""
+    model, x = stack(), inputs()
+    model(x).sum().backward()
+    sizes = []
+    for run in (lambda: model(x).sum().backward(), lambda: None):
+        probe = Costates()
+        with probe.attach(model):
+            run()
+            [pending] = probe.before_update(Step(model, None, trainable(model), ranks=2))
+        sizes.append(pending.values.numel())
+        assert pending.joined
+    assert sizes[0] == sizes[1] == 6

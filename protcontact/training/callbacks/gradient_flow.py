@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
@@ -61,7 +62,7 @@ class GradientFlow(pl.Callback):
             last block's.
         exploding: Alert where it rises above this multiple, or the norm of all gradients above it.
         dead: Alert where a larger share of a block's units has no gradient.
-        pictures: Draw at each validation and at the end.
+        pictures: Draw at each validation and at the end. Without a logger nothing is written.
 
     Raises:
         ValueError: If `every_n_steps`, `vanishing`, `exploding` or `dead` is not positive.
@@ -86,7 +87,12 @@ class GradientFlow(pl.Callback):
         self.vanishing = vanishing
         self.exploding = exploding
         self.dead = dead
-        self.pictures = GradientPictures() if pictures else None
+        self.draws = pictures
+        self._reset()
+
+    def _reset(self) -> None:
+        self.pictures = GradientPictures() if self.draws else None
+        self._folder: Path | None = None  # None: nothing is written
         self._seconds = 0.0  # of the host, since the last reading was logged
         self._hooks: ExitStack | None = None  # held while a step is measured
         self._batch: object = None
@@ -96,12 +102,14 @@ class GradientFlow(pl.Callback):
         self._pending: list[Pending] = []
         self._fresh: Reading | None = None  # of this batch, still on its way
         self._due: Reading | None = None  # of the last one
+        self._suspected: set[str] = set()  # illnesses of the last reading
         self._told: set[str] = set()
-        self._folder = Path()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show each probe the model as it is wrapped for many processes."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective
+        self._release()
+        self._reset()
+        self._folder = _folder(trainer)
         for probe in self.probes:
             if trainer.strategy.model is not None:
                 probe.connect(trainer.strategy.model)
@@ -110,10 +118,12 @@ class GradientFlow(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Attach the probes to a step that is to be measured, before its first forward pass."""
+        if self._hooks is not None and trainer.global_step != self._number:
+            self._detach()  # the step came to nothing: `training_step` has returned None
         if trainer.global_step % self.every_n_steps:
             return
         start = time.perf_counter()
-        self._batch = batch
+        self._batch, self._number = batch, trainer.global_step
         if self._hooks is None:
             self._hooks = ExitStack()
             if any(type(probe).attach is not StepProbe.attach for probe in self.probes):
@@ -129,16 +139,17 @@ class GradientFlow(pl.Callback):
         if self._hooks is None or self._step is not None or self._fresh is not None:
             return
         start = time.perf_counter()
-        parameters = trainable(pl_module)
+        parameters = trainable(pl_module, optimizer)
         if not parameters.tensors:
             return
         scale = _loss_scale(trainer)
         held = getattr(optimizer, "_step_supports_amp_scaling", False)  # unscaled by its own step
         ranks = trainer.world_size
         self._step = Step(pl_module, self._batch, parameters, scale, scale if held else 1.0, ranks)
-        self._number = trainer.global_step
         self._pending = [p for probe in self._able() for p in probe.before_update(self._step)]
-        self._stepped = optimizer.register_step_post_hook(lambda *_: self._after_update())
+        self._stepped = optimizer.register_step_post_hook(
+            lambda optimizer, *_: self._after_update(optimizer)
+        )
         self._seconds += time.perf_counter() - start
 
     def _able(self) -> list[StepProbe]:
@@ -153,16 +164,21 @@ class GradientFlow(pl.Callback):
             )
         return [probe for probe in self.probes if not probe.runs_model]
 
-    def _after_update(self) -> None:
-        """Read what the step has left, and send everything to the host."""
+    def _after_update(self, optimizer: Optimizer | None) -> None:
+        """Read what the step has left, and send everything to the host.
+
+        Args:
+            optimizer: That has just stepped; None if it has not, as on an infinity in fp16.
+        """
         if self._step is None:
             return
         start = time.perf_counter()
         self._detach()  # from here on nothing of the model's own passes is left to be seen
-        step = replace(self._step, scale=1.0)  # a fused optimizer has unscaled them in its step
-        found = [p for probe in self._able() for p in probe.after_update(step)]
-        shipment = ship([*self._pending, *found], step.ranks)
-        self._fresh = Reading(self._number, shipment)
+        found = []
+        if all(p.grad is not None for p in self._step.parameters.tensors):
+            step = replace(self._step, scale=_scale_left(self._step, optimizer))
+            found = [p for probe in self._able() for p in probe.after_update(step)]
+        self._fresh = Reading(self._number, ship([*self._pending, *found], self._step.ranks))
         self._step, self._pending = None, []
         self._seconds += time.perf_counter() - start
 
@@ -176,7 +192,7 @@ class GradientFlow(pl.Callback):
     ) -> None:
         """Log the reading before this one, which has arrived by now."""
         self._log(trainer)
-        self._after_update()  # where the optimizer has skipped its step, as on an infinity in fp16
+        self._after_update(None)
         if self._fresh is not None:
             self._release()
             self._due, self._fresh = self._fresh, None
@@ -189,14 +205,20 @@ class GradientFlow(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw what was found so far."""
-        if trainer.training:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._draw(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Take the hooks off the model and the optimizer."""
+        """Log the last reading, which may say what went wrong, and take the hooks off."""
         self._release()
+        try:
+            for reading in (self._due, self._fresh):
+                self._due = reading
+                self._log(trainer)
+        except RuntimeError as error:  # of a device that is beyond help
+            exception.add_note(f"the last reading of the gradient flow is lost: {error}")
 
     def _detach(self) -> None:
         hooks, self._hooks, self._batch = self._hooks, None, None
@@ -209,6 +231,8 @@ class GradientFlow(pl.Callback):
         stepped, self._stepped = self._stepped, None
         if stepped is not None:
             stepped.remove()
+        for probe in self.probes:
+            probe.forget()
 
     def _log(self, trainer: pl.Trainer) -> None:
         reading, self._due = self._due, None
@@ -218,7 +242,7 @@ class GradientFlow(pl.Callback):
         found = reading.shipment.read()
         scalars = {name: value for one in found for name, value in one.scalars.items()}
         curves = {name: values for one in found for name, values in one.curves.items()}
-        if self.pictures is not None:
+        if self.pictures is not None and self._folder is not None:
             self.pictures.add(self._folder, reading.step, scalars, curves)
         self._seconds += time.perf_counter() - start
         scalars |= {
@@ -239,20 +263,19 @@ class GradientFlow(pl.Callback):
             for name, value in one.scalars.items()
             if name.startswith("dead/")
         }
-        alarms = [dead_units(shares, self.dead)]
-        alarms += [
-            diagnose(one.summary, self.vanishing, self.exploding)
-            for one in found
-            if one.summary is not None
-        ]
-        for alarm in alarms:
-            if alarm is not None and self._tell_once(
-                f"{alarm.title}: {alarm.text}", alarm.title, step
-            ):
+        summaries = [one.summary for one in found if one.summary is not None]
+        alarms = [diagnose(summary, self.vanishing, self.exploding) for summary in summaries]
+        alarms.append(dead_units(shares, self.dead))
+        ill = [alarm for alarm in alarms if alarm is not None]
+        for alarm in ill:
+            if not alarm.sure and alarm.title not in self._suspected:
+                continue
+            if self._tell_once(f"{alarm.title}: {alarm.text}", alarm.title, step):
                 for logger in trainer.loggers:
                     if isinstance(logger, WandbLogger):
                         text = f"step {step}: {alarm.text}"
                         logger.experiment.alert(title=alarm.title, text=text)
+        self._suspected = {alarm.title for alarm in ill}
 
     def _tell_once(self, text: str, key: str = "", step: int | None = None) -> bool:
         if (key or text) in self._told:
@@ -262,7 +285,7 @@ class GradientFlow(pl.Callback):
         return True
 
     def _draw(self, trainer: pl.Trainer) -> None:
-        if self.pictures is None or not trainer.is_global_zero:
+        if self.pictures is None or self._folder is None or not trainer.is_global_zero:
             return
         images = self.pictures.draw(self._folder)
         for logger in trainer.loggers:
@@ -271,10 +294,32 @@ class GradientFlow(pl.Callback):
                     logger.log_image(f"gradflow/{name}", [image])
 
 
+def _folder(trainer: pl.Trainer) -> Path | None:
+    """Of the run; None where nothing is to be written."""
+    folder = trainer.log_dir  # a collective: on every rank
+    if not trainer.loggers or folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return None
+    logger = trainer.loggers[0]
+    if trainer.is_global_zero and getattr(logger, "log_dir", None) is None:
+        return Path(folder, str(logger.name), str(logger.version))
+    return Path(folder)
+
+
 def _loss_scale(trainer: pl.Trainer) -> Tensor | float:
     """What the loss was multiplied with. `GradScaler.get_scale` would wait for the device."""
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    return 1.0 if scaler is None else scaler._get_scale_async()
+    return 1.0 if scaler is None else scaler._get_scale_async().clone()
+
+
+def _scale_left(step: Step, optimizer: Optimizer | None) -> Tensor | float:
+    """What the gradients still carry after the step, in which a fused optimizer unscales them.
+
+    It leaves them where there is an infinity among them.
+    """
+    infinite = getattr(optimizer, "found_inf", None)
+    if infinite is None or not isinstance(step.scale, Tensor):
+        return 1.0
+    return torch.where(infinite > 0, step.scale, 1.0)
 
 
 def _hooks_fire(model: pl.LightningModule) -> AbstractContextManager[object]:

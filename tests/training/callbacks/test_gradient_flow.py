@@ -16,9 +16,10 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
-from protcontact.gradflow.presets import full
+from protcontact.gradflow.presets import full, light
 from protcontact.gradflow.probe import StepProbe
 from protcontact.training.callbacks import GradientFlow
+from protcontact.training.callbacks.gradient_pictures import GradientPictures
 
 
 class Plain(LightningModule):
@@ -41,11 +42,14 @@ class Plain(LightningModule):
 
 
 def rows(folder):
-    with next(folder.rglob("metrics.csv")).open() as file:
+    file = next(folder.rglob("metrics.csv"), None)
+    if file is None:
+        return []
+    with file.open() as file:
         return [row for row in csv.DictReader(file) if row.get("gradflow/global/norm_preclip")]
 
 
-def fit(folder, module, callback, data=None, batch=4, **changes):
+def fit(folder, module, *callbacks, data=None, batch=4, **changes):
     settings = {
         "accelerator": "cpu",
         "max_steps": 6,
@@ -57,7 +61,7 @@ def fit(folder, module, callback, data=None, batch=4, **changes):
     } | changes
     torch.manual_seed(1)
     data = torch.randn(48, 4) if data is None else data
-    Trainer(callbacks=[callback], **settings).fit(module, DataLoader(data, batch_size=batch))
+    Trainer(callbacks=list(callbacks), **settings).fit(module, DataLoader(data, batch_size=batch))
     return rows(folder)
 
 
@@ -122,20 +126,36 @@ def rows_of(number):
     return torch.randn(number, 4, generator=torch.Generator().manual_seed(2)).double()
 
 
-@pytest.mark.parametrize("probes", [None, full()])
-def test_training_is_the_same_with_and_without(tmp_path, probes):
-    """Bit by bit, dropout included, and no hook is left."""
-    nets = [
-        nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.LSTM(8, 8), Last(), nn.Linear(8, 1))
-        for _ in range(2)
-    ]
-    nets[1].load_state_dict(nets[0].state_dict())
-    watched, plain = Plain(nets[0], 0.01, torch.optim.Adam), Plain(nets[1], 0.01, torch.optim.Adam)
-    fit(tmp_path / "a", watched, GradientFlow(1, probes))
-    fit(tmp_path / "b", plain, GradientFlow(100))
-    for one, other in zip(watched.parameters(), plain.parameters(), strict=True):
+class Shortcut(nn.Module):
+    residual = True
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return x + torch.relu(self.inner(x))
+
+
+@pytest.mark.parametrize("preset", [light, full])
+def test_training_is_the_same_with_and_without(tmp_path, preset):
+    """Bit by bit, dropout, a recurrence and a residual block included, and no hook is left."""
+    trained = []
+    for name, callbacks in (("a", [GradientFlow(1, preset())]), ("b", [])):
+        torch.manual_seed(3)
+        rnn = nn.LSTM(8, 8, batch_first=True)
+        net = nn.Sequential(
+            nn.Linear(4, 8), nn.Dropout(0.5), rnn, Last(), Shortcut(), nn.Linear(8, 1)
+        )
+        module = Plain(net, 0.01, lambda p, lr: torch.optim.Adam(p, lr=lr))
+        found = fit(tmp_path / name, module, *callbacks, data=torch.randn(48, 5, 4))
+        trained.append(module)
+        if name == "a" and preset is full:
+            assert found[0]["gradflow/time/net.2/reach_1e-3"]
+            assert found[0]["gradflow/resnet/net.4/identity_share"]
+    for one, other in zip(*(module.parameters() for module in trained), strict=True):
         assert torch.equal(one, other)
-    for module in watched.modules():
+    for module in trained[0].modules():
         assert not module._forward_hooks and not module._forward_pre_hooks
 
 
@@ -231,7 +251,7 @@ def test_what_is_broken_is_named_and_told_once(tmp_path, module, title, names, r
     fit(tmp_path, module, GradientFlow(5, full()), max_steps=20, data=data, batch=16)
     told = [str(one.message) for one in recwarn if title in str(one.message)]
     assert len(told) == 1
-    assert told[0].startswith("step 0: ")
+    assert told[0].startswith("step 5: " if title == "dead units" else "step 0: ")
     assert names in told[0]
     assert "ry " in told[0]  # what to try
 
@@ -263,6 +283,8 @@ def test_fp16_a_skipped_step_is_read_too(tmp_path):
     with pytest.warns(UserWarning, match="non-finite gradient"):
         found = fit(tmp_path, planted(), GradientFlow(1, full()), max_steps=2, plugins=[plugin])
     assert [float(row["gradflow/amp/skipped"]) for row in found[:2]] == [1.0, 1.0]
+    # the scale that the step was made with, not the one after it
+    assert [float(row["gradflow/amp/scale"]) for row in found[:2]] == [4096.0, 2048.0]
 
 
 class Checkpointed(Plain):
@@ -320,6 +342,104 @@ class Manual(Plain):
             optimizer.zero_grad()
 
 
+def test_of_two_optimizers_each_step_is_read_alone(tmp_path):
+    """The gradient that the other network has from before is not that of this step."""
+
+    class Two(Manual):
+        def training_step(self, batch, batch_idx):
+            first, second = self.optimizers()
+            self.manual_backward(self.net(batch).square().mean())
+            first.step()  # the second keeps its gradient
+            first.zero_grad()
+
+    row = fit(tmp_path, Two(), GradientFlow(1, full()), max_steps=1)[0]
+    module = Plain()
+    torch.manual_seed(1)
+    module.training_step(torch.randn(48, 4)[:4], 0).backward()
+    expected = float(torch.cat([p.grad.flatten() for p in module.net[0].parameters()]).norm())
+    assert float(row["gradflow/global/norm_preclip"]) == pytest.approx(expected, rel=1e-5)
+    assert not any("net.2" in name for name in row if "/layer/" in name)
+
+
+def test_a_skipped_step_whose_gradients_are_gone_is_still_read(tmp_path):
+    """Optimization by hand clears the gradients, also where the scaler has skipped the step."""
+
+    class Skipping(Manual):
+        def __init__(self):
+            super().__init__()
+            with torch.no_grad():
+                self.net[2].weight[0, 0] = math.nan
+
+        def training_step(self, batch, batch_idx):
+            optimizer = self.optimizers()[0]
+            self.manual_backward(self.net(batch).square().mean())
+            optimizer.step()
+            optimizer.zero_grad()
+
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=4.0))
+    plugin.forward_context = torch.enable_grad
+    with pytest.warns(UserWarning, match="non-finite gradient"):
+        found = fit(tmp_path, Skipping(), GradientFlow(1, full()), max_steps=2, plugins=[plugin])
+    assert float(found[0]["gradflow/global/nonfinite"]) > 0
+    assert not found[0].get("gradflow/global/norm_postclip")
+
+
+def test_a_step_that_came_to_nothing_is_not_read(tmp_path):
+    class Sometimes(Plain):
+        def training_step(self, batch, batch_idx):
+            return None if batch_idx % 3 == 0 else super().training_step(batch, batch_idx)
+
+    found = fit(tmp_path, Sometimes(), GradientFlow(3, full()), max_steps=6)
+    assert all(int(row["step"]) % 3 == 0 for row in found)
+
+
+def test_it_draws_at_each_validation(tmp_path, monkeypatch):
+    class Validated(Plain):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def val_dataloader(self):
+            return DataLoader(torch.randn(4, 4))
+
+    drawn = []
+    monkeypatch.setattr(GradientPictures, "draw", lambda self, folder: drawn.append(folder) or {})
+    fit(tmp_path, Validated(), GradientFlow(2), check_val_every_n_epoch=None, val_check_interval=2)
+    assert len(drawn) == 3 + 1
+
+
+def test_one_callback_for_two_trainings_starts_anew(tmp_path):
+    callback = GradientFlow(2, full())
+    for name in ("a", "b"):
+        with pytest.warns(UserWarning, match="non-finite gradient"):
+            found = fit(tmp_path / name, planted(), callback)
+        assert [int(row["step"]) for row in found] == [0, 2, 4]
+        assert len(callback.pictures._profiles) == 3
+
+
+def test_the_last_reading_before_an_error_is_logged(tmp_path):
+    class Failing(Plain):
+        def training_step(self, batch, batch_idx):
+            if batch_idx == 2:
+                raise KeyError("in the middle")
+            return super().training_step(batch, batch_idx)
+
+    callback, module = GradientFlow(1, full()), Failing()
+    with pytest.raises(KeyError):
+        fit(tmp_path, module, callback)
+    assert [int(row["step"]) for row in rows(tmp_path)] == [0, 1]
+    assert not any(m._forward_hooks for m in module.modules())
+    other = Plain(nn.Sequential(nn.Linear(4, 1)))
+    found = fit(tmp_path / "other", other, callback)
+    assert not any("net.3" in name for name in found[0])
+
+
+@pytest.mark.parametrize("settings", [{"logger": False}, {"fast_dev_run": True}])
+def test_without_a_run_nothing_is_written(tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+    fit(tmp_path / "run", Plain(), GradientFlow(1, full()), **settings)
+    assert not list(tmp_path.rglob("gradient_flow"))
+
+
 def test_manual_optimization(tmp_path):
     found = fit(tmp_path, Manual(), GradientFlow(1, full()), max_steps=8)
     assert [int(row["step"]) for row in found] == [0, 2, 4, 6]  # the first of each batch's two
@@ -336,17 +456,6 @@ def test_pictures_and_curves_are_in_the_folder_of_the_run(tmp_path):
         curves = list(csv.DictReader(file))
     assert {row["step"] for row in curves} == {"0", "2", "4"}
     assert any(row["name"].startswith("time/") for row in curves)
-
-
-def test_an_error_in_training_leaves_no_hook(tmp_path):
-    class Failing(Plain):
-        def training_step(self, batch, batch_idx):
-            raise KeyError("in the middle")
-
-    module = Failing()
-    with pytest.raises(KeyError):
-        fit(tmp_path, module, GradientFlow(1, full()))
-    assert not any(m._forward_hooks for m in module.modules())
 
 
 @pytest.mark.parametrize(
