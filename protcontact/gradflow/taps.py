@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from protcontact.gradflow.layers import block_of, plain_name, widest
+from protcontact.gradflow.layers import block_of, norms, plain_name, widest
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 
 
@@ -112,7 +112,7 @@ class Costates(StepProbe):
 
 def square_sum(tensor: Tensor) -> Tensor:
     """Sum of squares, a float64 scalar: in float32 the square of a vanished costate is 0."""
-    return torch.linalg.vector_norm(tensor, dtype=widest(tensor.device)) ** 2
+    return norms([tensor])[0] ** 2
 
 
 class IdentityShare(StepProbe):

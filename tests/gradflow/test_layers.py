@@ -11,6 +11,7 @@ from protcontact.gradflow.layers import (
     clipping,
     gradient_table,
     log_slope,
+    norms,
     readings,
     summarize,
     trainable,
@@ -195,3 +196,28 @@ def test_sparse_and_empty_parameters():
     table = gradient_table(parameters.tensors)
     assert float(table[0, 0]) == pytest.approx(float(dense.norm()), rel=1e-6)
     assert float(table[1, 0]) == pytest.approx(float(dense.abs().max()), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e-15, 1e20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_norms_are_those_in_float64(dtype, scale):
+    """Large and small tensors, squares that float32 cannot hold, tensors that lie askew, zeros."""
+    torch.manual_seed(0)
+    tensors = [
+        scale * torch.randn(1_000_003, dtype=torch.float64),
+        scale * torch.randn(300, 200, dtype=torch.float64),
+        scale * torch.randn(7, 5, dtype=torch.float64),
+        torch.zeros(3, dtype=torch.float64),
+    ]
+    tensors = [tensor.to(dtype) for tensor in tensors]
+    tensors.append(tensors[1].t())
+    expected = [float(tensor.double().norm()) for tensor in tensors]
+    assert norms(tensors).tolist() == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+def test_the_norm_of_a_part_that_is_not_finite():
+    tensor = torch.ones(100_000)
+    tensor[70_000] = math.nan
+    assert math.isnan(float(norms([tensor, torch.ones(2)])[0]))
+    tensor[70_000] = math.inf
+    assert float(norms([tensor])[0]) == math.inf

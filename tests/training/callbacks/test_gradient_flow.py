@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -470,6 +471,7 @@ def test_refuses(settings):
 def test_wandb_gets_the_numbers_the_pictures_and_the_alarm(tmp_path, monkeypatch):
     """As its own reader of offline runs finds them in the run's file."""
     monkeypatch.setenv("WANDB_SILENT", "true")
+    wandb.finish()  # what another test has left open
     logger = WandbLogger(save_dir=tmp_path, offline=True)
     told = []
     monkeypatch.setattr(logger.experiment, "alert", lambda **words: told.append(words))
