@@ -104,15 +104,18 @@ def _moved(optimizer: Optimizer) -> set[int]:
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
-def gradient_table(parameters: Sequence[Tensor], scale: Tensor | float = 1.0) -> Tensor:
+def gradient_table(
+    parameters: Sequence[Tensor], scale: Tensor | float = 1.0, *, largest: bool = True
+) -> Tensor:
     """Norm and largest element of each gradient, still on the device.
 
     Args:
         parameters: P tensors with a ``.grad``. Of a sharded one, this rank's part is read.
         scale: What the loss was multiplied by, if the gradients still carry it (fp16).
+        largest: Whether to look for the largest elements, which takes as long as the norms.
 
     Returns:
-        ``(2, P)`` float64: Euclidean norms, and largest absolute elements.
+        ``(2, P)`` float64: Euclidean norms, and largest absolute elements; ``(1, P)`` without.
 
     Raises:
         ValueError: If there are no gradients.
@@ -120,7 +123,10 @@ def gradient_table(parameters: Sequence[Tensor], scale: Tensor | float = 1.0) ->
     gradients = local([p.grad for p in parameters if p.grad is not None])
     if not gradients:
         raise ValueError("there are no gradients; call this after backward() and before zero_grad")
-    return torch.stack([norms(gradients), _largest_elements(gradients)]) / scale
+    rows = [norms(gradients)]
+    if largest:
+        rows.append(_largest_elements(gradients))
+    return torch.stack(rows) / scale
 
 
 def local(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -156,7 +162,8 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _norms_by_pieces(tensors: Sequence[Tensor]) -> Tensor:
-    pieces, owners = [], []
+    pieces: list[Tensor] = []
+    owners: list[int] = []
     for place, tensor in enumerate(tensors):
         parts = tensor.reshape(-1).split(PIECE) if tensor.numel() > PIECE else (tensor,)
         pieces.extend(parts)
@@ -193,13 +200,13 @@ def join(tables: Tensor, holders: Sequence[float]) -> Tensor:
     """Put together what ranks have found in their parts of sharded gradients.
 
     Args:
-        tables: ``(ranks, 2, P)``, from `gradient_table` on each rank.
+        tables: ``(ranks, 2, P)``, from `gradient_table` on each rank; or ``(ranks, 1, P)``.
         holders: P numbers, from `Parameters.holders`.
 
     Returns:
-        ``(2, P)``: what a process that holds everything would have found.
+        ``(2, P)`` or ``(1, P)``: what a process that holds everything would have found.
     """
-    return torch.stack([join_norms(tables[:, 0], holders), tables[:, 1].amax(dim=0)])
+    return torch.cat([join_norms(tables[:, 0], holders)[None], tables[:, 1:].amax(dim=0)])
 
 
 def join_norms(rows: Tensor, holders: Sequence[float]) -> Tensor:
@@ -212,7 +219,7 @@ class GradientSummary(NamedTuple):
 
     Attributes:
         norm: Of all gradients.
-        blocks: Block -> its ``norm``, ``rms`` and ``max``.
+        blocks: Block -> its ``norm``, ``rms`` and, if looked for, ``max``.
         nonfinite: Number of parameters with an element that is NaN or infinite.
         offender: The first of these parameters, or "".
         depth: The blocks in the order of their definition, which is taken for their depth. Less
@@ -234,12 +241,12 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
     """Read a table that has been copied to the host.
 
     Args:
-        table: ``(2, P)``, from `gradient_table`.
+        table: ``(2, P)`` or ``(1, P)``, from `gradient_table`.
         names: P parameter names.
         sizes: P numbers of elements.
     """
-    lengths, largest = table.double().tolist()
-    bad = [not math.isfinite(value) for value in largest]
+    lengths, *largest = table.double().tolist()
+    bad = [not math.isfinite(value) for value in lengths]
     members: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         members.setdefault(block_of(name), []).append(place)
@@ -249,7 +256,7 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
         blocks[block] = {
             "norm": norm,
             "rms": norm / math.sqrt(sum(sizes[place] for place in places)),
-            "max": _largest(largest[place] for place in places),
+            **{"max": _largest(row[place] for place in places) for row in largest},
         }
     inner = {block_of(name) for name in names if "." in name}
     depth = tuple(block for block in blocks if block in inner or not inner)

@@ -19,28 +19,32 @@ from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 class GradientNorms(StepProbe):
     """Norms of all blocks and of the whole, non-finite gradients, clipping and the loss scale.
 
-    Logs ``global/{norm_preclip, norm_postclip, clip_coef, nonfinite}``,
-    ``layer/<block>/{norm, norm_postclip, rms, max}``, ``depth/slope_log10`` and, with a loss scale,
-    ``amp/{scale, skipped}``. No collective under DDP, where the gradients of all ranks are the
-    same; one for all probes together where they are sharded.
+    Logs ``global/{norm_preclip, norm_postclip, clip_coef, nonfinite}``, ``layer/<block>/{norm,
+    rms}``, ``depth/slope_log10`` and, with a loss scale, ``amp/{scale, skipped}``. No collective
+    under DDP, where the gradients of all ranks are the same; one for all probes together where they
+    are sharded.
+
+    Args:
+        detail: Also ``layer/<block>/{max, norm_postclip}``, which takes twice the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detail: bool = False) -> None:
+        self.detail = detail
         self._before: Tensor | None = None
 
     def before_update(self, step: Step) -> list[Pending]:
         """Read the gradients, not yet clipped."""
-        table = gradient_table(step.parameters.tensors, step.scale)
-        self._before = table[0]
+        table = gradient_table(step.parameters.tensors, step.scale, largest=self.detail)
+        self._before, shape, count = table[0], table.shape, table.numel()
         names, sizes = step.parameters.names, step.parameters.sizes
         holders = step.parameters.holders(step.ranks)
 
         def read(rows: Tensor) -> Findings:
-            tables = rows[:, : 2 * len(names)].reshape(-1, 2, len(names))
+            tables = rows[:, :count].reshape(-1, *shape)
             whole = tables[0] if len(rows) == 1 else join(tables, holders)
             summary = summarize(whole, names, sizes)
             scalars = readings(summary)
-            if rows.shape[1] > 2 * len(names):
+            if rows.shape[1] > count:
                 scalars |= {
                     "amp/scale": float(rows[0, -1]),
                     "amp/skipped": float(summary.nonfinite > 0),
@@ -67,7 +71,10 @@ class GradientNorms(StepProbe):
                 pairs[0, part] if len(rows) == 1 else join_norms(pairs[:, part], holders)
                 for part in (0, 1)
             )
-            return Findings(clipping(first.tolist(), second.tolist(), names))
+            found = clipping(first.tolist(), second.tolist(), names)
+            if not self.detail:
+                found = {name: value for name, value in found.items() if "global/" in name}
+            return Findings(found)
 
         return [Pending(torch.stack([before, after]), read, joined=step.parameters.sharded)]
 

@@ -17,7 +17,7 @@ def light() -> list[StepProbe]:
 def full() -> list[StepProbe]:
     """Everything that any model has, and that does not run the model once more."""
     return [
-        GradientNorms(),
+        GradientNorms(detail=True),
         UpdateSize(),
         DeadUnits(),
         Costates(),

@@ -24,7 +24,7 @@ def flat(model):
 
 
 def found(model, clip=None, **scales):
-    probe, step = GradientNorms(), Step(model, None, trainable(model), **scales)
+    probe, step = GradientNorms(detail=True), Step(model, None, trainable(model), **scales)
     pending = probe.before_update(step)
     if clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -88,3 +88,17 @@ def test_a_vanished_gradient_still_has_a_norm():
     size = sum(p.numel() for p in model.parameters())
     assert found(model).summary.norm == pytest.approx(1e-30 * math.sqrt(size), rel=1e-6)
     assert gradient_table(trainable(model).tensors).dtype == torch.float64
+
+
+def test_without_detail_the_same_numbers_but_fewer():
+    model = model_with_gradients()
+    step, probe = Step(model, None, trainable(model)), GradientNorms()
+    brief = ship(probe.before_update(step) + probe.after_update(step)).read()
+    scalars = {name: value for one in brief for name, value in one.scalars.items()}
+    detailed = found(model).scalars
+    assert scalars == {name: detailed[name] for name in scalars}
+    missing = {name.rpartition("/")[2] for name in detailed if name not in scalars}
+    assert missing == {"max", "norm_postclip"}
+    model[2].weight.grad[0, 0] = math.nan
+    [finding] = ship(probe.before_update(step)).read()
+    assert finding.summary.offender == "2.weight"
