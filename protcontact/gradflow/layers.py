@@ -256,8 +256,9 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
         blocks[block] = {
             "norm": norm,
             "rms": norm / math.sqrt(sum(sizes[place] for place in places)),
-            **{"max": _largest(row[place] for place in places) for row in largest},
         }
+        if largest:
+            blocks[block]["max"] = _largest(largest[0][place] for place in places)
     inner = {block_of(name) for name in names if "." in name}
     depth = tuple(block for block in blocks if block in inner or not inner)
     return GradientSummary(
