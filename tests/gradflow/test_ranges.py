@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from protcontact.gradflow import layers
 from protcontact.gradflow.layers import block_of
 from protcontact.gradflow.ranges import (
     RangeGradient,
@@ -244,6 +245,12 @@ def test_dropout_and_mutations_have_no_part():
 @pytest.mark.parametrize("kind", ENCODERS, ids=lambda kind: kind.__name__)
 def test_the_device_never_waits(kind, monkeypatch):
     model, batch = contact_model(kind, Gram, dtype=torch.float32), random_batch([33, 20])
+    # a processor looks at its own norms; a GPU adds up in float64 without looking
+    monkeypatch.setattr(
+        layers,
+        "_norms_by_pieces",
+        lambda tensors: torch.stack(torch._foreach_norm(list(tensors), 2.0, torch.float64)),
+    )
     with never_waits(monkeypatch):
         pending = RangeGradient().after_update(step_of(model, batch))
     assert len(pending) == 1
