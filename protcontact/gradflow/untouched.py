@@ -5,13 +5,14 @@ everything is as it was. `subject` finds what there is to run in a training step
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from protcontact.batch import ContactBatch
+from protcontact.gradflow.eager import eagerly
 from protcontact.gradflow.probe import Step, StepProbe
 from protcontact.models.contract import ContactModel, Encoder
 
@@ -74,7 +75,7 @@ def untouched(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator
     """
     devices = {parameter.device for parameter in model.parameters()}
     with ExitStack() as stack:
-        stack.enter_context(_eager(model))
+        stack.enter_context(eagerly(model))
         stack.enter_context(_eval_mode(model))
         stack.enter_context(_gradients_aside(model))
         stack.enter_context(_without_cudnn(model))
@@ -87,28 +88,6 @@ def untouched(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator
             stack.enter_context(context)
         stack.enter_context(torch.enable_grad())
         yield
-
-
-def _eager(model: nn.Module) -> AbstractContextManager[object]:
-    """Nothing compiled runs: hooks on a compiled module never fire, and eval mode recompiles it.
-
-    Told from the marks of compilation, as importing ``torch._dynamo`` takes seconds.
-
-    Raises:
-        RuntimeError: If the model is compiled and torch too old to run it eagerly nevertheless.
-    """
-    compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    if not compiled:
-        return nullcontext()
-    if not hasattr(torch.compiler, "set_stance"):
-        raise RuntimeError(
-            "a compiled model can be run eagerly from torch 2.6 on, and this is torch "
-            f"{torch.__version__}; leave out the probes that run the model once more"
-        )
-    return torch.compiler.set_stance("force_eager")
 
 
 @contextmanager

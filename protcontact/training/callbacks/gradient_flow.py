@@ -14,7 +14,7 @@ then, under the step that they belong to.
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from protcontact.gradflow.alarm import dead_units, diagnose
+from protcontact.gradflow.eager import eagerly
 from protcontact.gradflow.layers import trainable
 from protcontact.gradflow.presets import light
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
@@ -127,7 +128,7 @@ class GradientFlow(pl.Callback):
         if self._hooks is None:
             self._hooks = ExitStack()
             if any(type(probe).attach is not StepProbe.attach for probe in self.probes):
-                self._hooks.enter_context(_hooks_fire(pl_module))
+                self._hooks.enter_context(eagerly(pl_module))  # or no hook would fire
             for probe in self.probes:
                 self._hooks.enter_context(probe.attach(pl_module))
         self._seconds += time.perf_counter() - start
@@ -320,23 +321,3 @@ def _scale_left(step: Step, optimizer: Optimizer | None) -> Tensor | float:
     if infinite is None or not isinstance(step.scale, Tensor):
         return 1.0
     return torch.where(infinite > 0, step.scale, 1.0)
-
-
-def _hooks_fire(model: pl.LightningModule) -> AbstractContextManager[object]:
-    """Run what is compiled as it was written: hooks put on a compiled model never fire.
-
-    Raises:
-        RuntimeError: If that is not possible.
-    """
-    compiled = getattr(model, "_compiler_ctx", None) is not None or any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    if not compiled:
-        return nullcontext()
-    if not hasattr(torch.compiler, "set_stance"):
-        raise RuntimeError(
-            "hooks on a compiled model never fire; take torch 2.6 or newer, or leave out all "
-            "probes but GradientNorms, UpdateSize and DeadUnits"
-        )
-    return torch.compiler.set_stance("force_eager")
