@@ -9,7 +9,7 @@ them to the host, where everything else follows from them:
 import math
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -89,19 +89,43 @@ def trainable(model: nn.Module, optimizer: Optimizer | None = None) -> Parameter
         model: The model.
         optimizer: Only those that it will move; all without one.
     """
-    moved = None if optimizer is None else _moved(optimizer)
-    found = [
+    return _with_gradient(_named(model, None if optimizer is None else _moved(optimizer)))
+
+
+class Roster:
+    """`trainable` for step after step: asks the model for names again only if it must.
+
+    That is, where the optimizer moves other parameters than before.
+    """
+
+    def __init__(self) -> None:
+        self._moved: list[Tensor] = []  # held, so that no other tensor takes their identity
+        self._named: list[tuple[str, Tensor]] = []
+
+    def read(self, model: nn.Module, optimizer: Optimizer) -> Parameters:
+        """Parameters of the model that the optimizer moves and that have a gradient now."""
+        moved = _moved(optimizer)
+        if list(map(id, moved)) != list(map(id, self._moved)):
+            self._moved, self._named = moved, _named(model, moved)
+        return _with_gradient(self._named)
+
+
+def _named(model: nn.Module, chosen: Sequence[Tensor] | None) -> list[tuple[str, Tensor]]:
+    ids = None if chosen is None else set(map(id, chosen))
+    return [
         (plain_name(name), parameter)
         for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-        and parameter.numel()
-        and (moved is None or id(parameter) in moved)
+        if parameter.numel() and (ids is None or id(parameter) in ids)
     ]
+
+
+def _with_gradient(named: Sequence[tuple[str, Tensor]]) -> Parameters:
+    found = [(name, parameter) for name, parameter in named if parameter.grad is not None]
     return Parameters(tuple(n for n, _ in found), tuple(p for _, p in found))
 
 
-def _moved(optimizer: Optimizer) -> set[int]:
-    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+def _moved(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def gradient_table(
@@ -145,7 +169,7 @@ def _to_local(tensor: Any) -> Tensor:
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether a tensor is a `DTensor`, told without the second that importing it takes."""
-    return hasattr(tensor, "to_local")
+    return type(tensor) not in (Tensor, nn.Parameter) and hasattr(tensor, "to_local")
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
@@ -247,11 +271,8 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
     """
     lengths, *largest = table.double().tolist()
     bad = [not math.isfinite(value) for value in lengths]
-    members: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        members.setdefault(block_of(name), []).append(place)
     blocks = {}
-    for block, places in members.items():
+    for block, places in places_of_blocks(tuple(names)).items():
         norm = math.hypot(*(lengths[place] for place in places))
         blocks[block] = {
             "norm": norm,
@@ -259,8 +280,7 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
         }
         if largest:
             blocks[block]["max"] = _largest(largest[0][place] for place in places)
-    inner = {block_of(name) for name in names if "." in name}
-    depth = tuple(block for block in blocks if block in inner or not inner)
+    depth = _depth(tuple(names))
     return GradientSummary(
         norm=math.hypot(*lengths),
         blocks=blocks,
@@ -269,6 +289,21 @@ def summarize(table: Tensor, names: Sequence[str], sizes: Sequence[int]) -> Grad
         depth=depth,
         slope=log_slope(blocks[block]["rms"] for block in depth),
     )
+
+
+@lru_cache(maxsize=16)
+def places_of_blocks(names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Block -> places of its parameters among `names`."""
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        members.setdefault(block_of(name), []).append(place)
+    return members
+
+
+@lru_cache(maxsize=16)
+def _depth(names: tuple[str, ...]) -> tuple[str, ...]:
+    inner = {block_of(name) for name in names if "." in name}
+    return tuple(block for block in places_of_blocks(names) if block in inner or not inner)
 
 
 def log_slope(values: Iterable[float]) -> float:
@@ -286,18 +321,22 @@ def log_slope(values: Iterable[float]) -> float:
     return sum((place - x) * (value - y) for place, value in points) / spread
 
 
-def readings(summary: GradientSummary) -> dict[str, float]:
-    """The numbers of a step before clipping by their names below ``gradflow/``."""
-    return {
+def readings(summary: GradientSummary, *, detail: bool = True) -> dict[str, float]:
+    """The numbers of a step before clipping by their names below ``gradflow/``.
+
+    Args:
+        summary: Of all parameters.
+        detail: All there is of each block; without, only its norm.
+    """
+    found = {
         "global/norm_preclip": summary.norm,
         "global/nonfinite": float(summary.nonfinite),
         "depth/slope_log10": summary.slope,
-        **{
-            f"layer/{block}/{what}": value
-            for block, values in summary.blocks.items()
-            for what, value in values.items()
-        },
     }
+    for block, values in summary.blocks.items():
+        shown = values if detail else ("norm",)
+        found |= {f"layer/{block}/{what}": values[what] for what in shown}
+    return found
 
 
 def clipping(
@@ -308,16 +347,14 @@ def clipping(
     Args:
         before: P norms of gradients before clipping.
         after: P norms of the same gradients after clipping.
-        names: P parameter names.
+        names: P parameter names; none for the whole alone.
     """
-    members: dict[str, list[float]] = {}
-    for name, norm in zip(names, after, strict=True):
-        members.setdefault(block_of(name), []).append(norm)
     first, second = math.hypot(*before), math.hypot(*after)
+    blocks = places_of_blocks(tuple(names)).items()
     return {
         "global/norm_postclip": second,
         "global/clip_coef": 1.0 if first == 0 else second / first,
-        **{f"layer/{b}/norm_postclip": math.hypot(*values) for b, values in members.items()},
+        **{f"layer/{b}/norm_postclip": math.hypot(*(after[at] for at in p)) for b, p in blocks},
     }
 
 

@@ -10,12 +10,16 @@ one process, breaks that the tool makes in a compiled graph (`eager`: the measur
 was written, as hooks on compiled code never fire). On a GPU every wait beside the one copy is an
 error: `torch.cuda.set_sync_debug_mode("error")` is on while GradientFlow measures.
 
+wandb writes from a process of its own. So that its work is not taken for ours or the training's,
+torch is left one core less than there are; `--threads` says otherwise.
+
     python scripts/bench/gradflow_cost.py [--width 160] [--rounds 3] [--steps 60] [--device cpu]
 """
 
 import argparse
 import json
 import logging
+import os
 import platform
 import statistics
 import subprocess
@@ -245,11 +249,15 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=160, help="of the network")
     parser.add_argument("--rounds", type=int, default=3, help="times that each tool has its turn")
     parser.add_argument("--steps", type=int, default=60, help="of each turn")
+    parser.add_argument(
+        "--threads", type=int, default=max((os.cpu_count() or 2) - 1, 1), help="of torch"
+    )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--worker", choices=TOOLS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     quiet()
+    torch.set_num_threads(options.threads)
     if options.worker:
         options.device = "cpu"
         count(options.worker, options)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from protcontact.gradflow.layers import (
+    Roster,
     block_of,
     clipping,
     gradient_table,
@@ -221,3 +222,39 @@ def test_the_norm_of_a_part_that_is_not_finite():
     assert math.isnan(float(norms([tensor, torch.ones(2)])[0]))
     tensor[70_000] = math.inf
     assert float(norms([tensor])[0]) == math.inf
+
+
+def step_on(model):
+    """Give the parameters that take part a gradient."""
+    model.zero_grad()
+    model(torch.ones(2, 3)).sum().backward()
+
+
+def test_a_roster_finds_what_trainable_finds_when_the_optimizer_changes():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3))
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    roster = Roster()
+    model[0].requires_grad_(False)
+    for change in (
+        lambda: None,
+        lambda: optimizer.add_param_group({"params": list(model[1].parameters())}),
+        lambda: model[0].requires_grad_(True),  # has a gradient, and is not moved
+        lambda: optimizer.add_param_group({"params": list(model[0].parameters())}),
+        lambda: model[1].requires_grad_(False),
+        lambda: optimizer.param_groups.pop(0),
+    ):
+        change()
+        step_on(model)
+        found, true = roster.read(model, optimizer), trainable(model, optimizer)
+        assert found.names == true.names != ()
+        assert all(a is b for a, b in zip(found.tensors, true.tensors, strict=True))
+
+
+def test_a_roster_asks_for_names_once(monkeypatch):
+    model = nn.Linear(3, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    step_on(model)
+    roster = Roster()
+    first = roster.read(model, optimizer)
+    monkeypatch.setattr(model, "named_parameters", lambda: pytest.fail("asked again"))
+    assert roster.read(model, optimizer).names == first.names == ("weight", "bias")

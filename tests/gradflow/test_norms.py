@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from protcontact.gradflow.layers import gradient_table, trainable
+from protcontact.gradflow.layers import gradient_table, norms, trainable
 from protcontact.gradflow.norms import GradientNorms
 from protcontact.gradflow.probe import Findings, Step
 from protcontact.gradflow.transfer import ship
@@ -98,7 +98,65 @@ def test_without_detail_the_same_numbers_but_fewer():
     detailed = found(model).scalars
     assert scalars == {name: detailed[name] for name in scalars}
     missing = {name.rpartition("/")[2] for name in detailed if name not in scalars}
-    assert missing == {"max", "norm_postclip"}
+    assert missing == {"rms", "max", "norm_postclip"}
     model[2].weight.grad[0, 0] = math.nan
     [finding] = ship(probe.before_update(step)).read()
     assert finding.summary.offender == "2.weight"
+
+
+def by_norm(model):
+    nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+
+
+def by_value(model):
+    nn.utils.clip_grad_value_(model.parameters(), 0.1)
+
+
+def one_by_one(model):
+    model[2].bias.grad *= 0.5
+
+
+def by_replacing(model):
+    for p in model.parameters():
+        p.grad = p.grad * 0.5
+
+
+def behind_the_back(model):
+    for p in model.parameters():
+        p.grad.data.mul_(0.5)
+
+
+def postclip(clip, detail=False):
+    model = model_with_gradients()
+    step, probe = Step(model, None, trainable(model)), GradientNorms(detail)
+    pending = probe.before_update(step)
+    clip(model)
+    found = ship(pending + probe.after_update(step)).read()
+    scalars = {name: value for one in found for name, value in one.scalars.items()}
+    return scalars["global/norm_postclip"], float(flat(model).norm())
+
+
+@pytest.mark.parametrize("clip", [by_norm, by_value, one_by_one, by_replacing])
+@pytest.mark.parametrize("detail", [True, False])
+def test_whatever_writes_to_a_gradient_is_seen(clip, detail):
+    logged, true = postclip(clip, detail)
+    assert logged == pytest.approx(true, rel=1e-12)
+    assert true < 0.999 * float(flat(model_with_gradients()).norm())
+
+
+def test_what_is_written_behind_the_back_is_seen_only_with_detail():
+    logged, true = postclip(behind_the_back, detail=True)
+    assert logged == pytest.approx(true, rel=1e-12)
+    assert postclip(behind_the_back)[0] == pytest.approx(2 * true, rel=1e-12)
+
+
+def test_gradients_that_nobody_has_written_to_are_read_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "protcontact.gradflow.norms.norms", lambda tensors: read.append(tensors) or norms(tensors)
+    )
+    logged, true = postclip(lambda model: None)
+    assert logged == pytest.approx(true, rel=1e-12)
+    assert read == []
+    postclip(by_norm)
+    assert len(read) == 1

@@ -30,7 +30,7 @@ from torch.utils.hooks import RemovableHandle
 
 from protcontact.gradflow.alarm import dead_units, diagnose
 from protcontact.gradflow.eager import eagerly
-from protcontact.gradflow.layers import trainable
+from protcontact.gradflow.layers import Roster
 from protcontact.gradflow.presets import light
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 from protcontact.gradflow.transfer import Shipment, ship
@@ -94,6 +94,7 @@ class GradientFlow(pl.Callback):
     def _reset(self) -> None:
         self.pictures = GradientPictures() if self.draws else None
         self._folder: Path | None = None  # None: nothing is written
+        self._roster = Roster()
         self._seconds = 0.0  # of the host, since the last reading was logged
         self._hooks: ExitStack | None = None  # held while a step is measured
         self._batch: object = None
@@ -140,7 +141,7 @@ class GradientFlow(pl.Callback):
         if self._hooks is None or self._step is not None or self._fresh is not None:
             return
         start = time.perf_counter()
-        parameters = trainable(pl_module, optimizer)
+        parameters = self._roster.read(pl_module, optimizer)
         if not parameters.tensors:
             return
         scale = _loss_scale(trainer)
@@ -244,7 +245,9 @@ class GradientFlow(pl.Callback):
         scalars = {name: value for one in found for name, value in one.scalars.items()}
         curves = {name: values for one in found for name, values in one.curves.items()}
         if self.pictures is not None and self._folder is not None:
-            self.pictures.add(self._folder, reading.step, scalars, curves)
+            blocks = [one.summary.blocks.items() for one in found if one.summary is not None]
+            rms = {block: values["rms"] for items in blocks for block, values in items}
+            self.pictures.add(self._folder, reading.step, rms, curves)
         self._seconds += time.perf_counter() - start
         scalars |= {
             "meta/cost_ms": 1e3 * self._seconds,

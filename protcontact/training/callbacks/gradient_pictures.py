@@ -33,7 +33,7 @@ class GradientPictures:
         self,
         folder: Path,
         step: int,
-        scalars: Mapping[str, float],
+        rms: Mapping[str, float],
         curves: Mapping[str, Sequence[float]],
     ) -> None:
         """Take in a reading and write its curves to ``gradient_flow/curves.csv``.
@@ -41,11 +41,10 @@ class GradientPictures:
         Args:
             folder: Of the run.
             step: Optimizer steps before this one.
-            scalars: Name below ``gradflow/`` -> value.
+            rms: Block -> rms of its gradient.
             curves: Name below ``gradflow/`` -> values by place.
         """
-        rms = {n.split("/")[1]: v for n, v in scalars.items() if _is_rms(n)}
-        self._profiles.append((step, rms))
+        self._profiles.append((step, dict(rms)))
         if len(self._profiles) > COLUMNS:
             del self._profiles[1::2]
         if curves:
@@ -119,10 +118,6 @@ class GradientPictures:
             for name, values in sorted(self._curves.items())
             if name.startswith(start) and name.endswith(end)
         }
-
-
-def _is_rms(name: str) -> bool:
-    return name.startswith("layer/") and name.endswith("/rms")
 
 
 def _write(file: Path, step: int, curves: Mapping[str, Sequence[float]]) -> None:

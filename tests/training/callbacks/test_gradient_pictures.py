@@ -19,7 +19,7 @@ CURVES = {
 
 
 def rms(step):
-    return {"layer/first/rms": 1e-3 * (step + 1), "layer/last/rms": 1.0, "layer/last/norm": 7.0}
+    return {"first": 1e-3 * (step + 1), "last": 1.0}
 
 
 def test_curves_are_rows_and_a_second_reading_is_appended(tmp_path):
