@@ -22,14 +22,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from protcontact.gradflow.curves import reach, slope
 from protcontact.gradflow.layers import is_sharded, plain_name
+from protcontact.gradflow.linear import LinearMap, log_norms, scaled, scan_scaled, steps
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 
 BINS = 20
@@ -58,17 +60,22 @@ class Layer(NamedTuple):
 
 
 class Adjoint(NamedTuple):
-    """Gradients by h, c ``(B, T, H)`` and a ``(B, T, 4H)``; that by x is ``a @ weight_ih``."""
+    """Gradients by h, c ``(B, T, H)``, and the derivatives of (c, c, c, h) by a ``(B, T, 4H)``."""
 
     h: Tensor
     c: Tensor
-    a: Tensor
+    by_a: Tensor
+
+    @property
+    def a(self) -> Tensor:
+        """``(B, T, 4H)``: gradients by a; that by x is ``a @ weight_ih``."""
+        return self.by_a * torch.cat([self.c, self.c, self.c, self.h], dim=2)
 
 
 def lstm_gates(
     x: Tensor, h_before: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor | None
 ) -> Gates:
-    """All gates of all time steps in one product.
+    """All gates of all time steps at once.
 
     Args:
         x: ``(B, T, C)`` inputs.
@@ -77,10 +84,10 @@ def lstm_gates(
         weight_hh: ``(4H, H)``.
         bias: ``(4H,)``, the sum of torch's two.
     """
-    weight = torch.cat([weight_ih, weight_hh], dim=1)
-    a = nn.functional.linear(torch.cat([x, h_before], dim=2), weight, bias)
-    i, f, g, o = a.chunk(4, dim=2)
-    return Gates(i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid())
+    a = nn.functional.linear(x, weight_ih, bias)
+    a += nn.functional.linear(h_before, weight_hh)
+    i, f, g, o = (a.unflatten(2, (4, -1))[:, :, gate] for gate in range(4))
+    return Gates(i.sigmoid_(), f.sigmoid_(), g.tanh_(), o.sigmoid_())  # a is as large as all else
 
 
 def cell_states(gates: Gates, initial: Tensor) -> Tensor:
@@ -110,12 +117,47 @@ def run_layer(
     return Layer(ih, hh, hidden, gates, cell_states(gates, c))
 
 
-def _derivatives(layer: Layer) -> Iterator[tuple[Tensor, ...]]:
-    """Of each step, the last first: of c_t by c_{t-1}, of h by c, of (c, c, c, h) by a."""
+class _Slopes(NamedTuple):
+    """Of each step: of c_t by c_{t-1}, of h by c ``(B, T, H)``, of (c, c, c, h) by a."""
+
+    forget: Tensor
+    read: Tensor
+    by_a: Tensor
+
+
+def _slopes(layer: Layer) -> _Slopes:
     (i, f, g, o), y = layer.gates, layer.cells[:, 1:].tanh()
-    a = [g * i * (1 - i), layer.cells[:, :-1] * f * (1 - f), i * (1 - g * g), y * o * (1 - o)]
-    columns = f, o * (1 - y * y), torch.cat(a, dim=2)
-    return zip(*(reversed(values.unbind(1)) for values in columns), strict=True)
+    by_a = i.new_empty(*i.shape[:2], 4, i.shape[2])
+    torch.mul(g, torch.addcmul(i, i, i, value=-1), out=by_a[:, :, 0])
+    torch.mul(layer.cells[:, :-1], torch.addcmul(f, f, f, value=-1), out=by_a[:, :, 1])
+    torch.addcmul(i, i * g, g, value=-1, out=by_a[:, :, 2])
+    torch.mul(y, torch.addcmul(o, o, o, value=-1), out=by_a[:, :, 3])
+    return _Slopes(f, torch.addcmul(o, o * y, y, value=-1), by_a.flatten(2))
+
+
+def _maps(layer: Layer, slopes: _Slopes) -> Iterator[LinearMap]:
+    """Total costates ``(B, 2H)`` of a step to those of the step before, the last step first.
+
+    Total: c has what h sends it.
+
+    Yields:
+        T - 1 maps.
+    """
+
+    def step(forget: Tensor, by_a: Tensor, read: Tensor, v: Tensor) -> Tensor:
+        h, c = v.chunk(2, dim=1)
+        below = (by_a * torch.cat([c, c, c, h], dim=1)) @ layer.weight_hh
+        return torch.cat([below, torch.addcmul(c * forget, below, read)], dim=1)
+
+    derivatives = zip(*(reversed(values.unbind(1)) for values in slopes), strict=True)
+    for (forget, _, by_a), (_, read, _) in pairwise(derivatives):
+        yield partial(step, forget, by_a, read)
+
+
+def _total(direct: Tensor, read: Tensor) -> Tensor:
+    """``(..., 2H), (..., H) -> (..., 2H)``: what is sent to (h, c), with what h sends to c."""
+    h, c = direct.chunk(2, dim=-1)
+    return torch.cat([h, torch.addcmul(c, h, read)], dim=-1)
 
 
 def adjoint_scan(layer: Layer, direct: Tensor) -> Adjoint:
@@ -125,16 +167,11 @@ def adjoint_scan(layer: Layer, direct: Tensor) -> Adjoint:
         layer: What the recurrence has done.
         direct: ``(B, T, 2H)``, what reaches (h_t, c_t) other than through time.
     """
-    h, c = torch.zeros_like(direct[:, 0]).chunk(2, dim=1)
-    found = []
-    steps = zip(reversed(direct.unbind(1)), _derivatives(layer), strict=True)
-    for sent, (forget, read, by_a) in steps:
-        h, c = (torch.cat([h, c], dim=1) + sent).chunk(2, dim=1)
-        c = torch.addcmul(c, h, read)
-        a = by_a * torch.cat([c, c, c, h], dim=1)
-        found.append((h, c, a))
-        h, c = a @ layer.weight_hh, c * forget
-    return Adjoint(*(torch.stack(part[::-1], dim=1) for part in zip(*found, strict=True)))
+    slopes = _slopes(layer)
+    last, *before = reversed(_total(direct, slopes.read).unbind(1))
+    found = list(steps(last, _maps(layer, slopes), before))
+    h, c = torch.stack(found[::-1], dim=1).chunk(2, dim=2)
+    return Adjoint(h, c, slopes.by_a)
 
 
 def last_step(direct: Tensor) -> Tensor:
@@ -146,8 +183,7 @@ def last_step(direct: Tensor) -> Tensor:
 def propagate(layer: Layer, direct: Tensor, start: Tensor) -> Tensor:
     """How the cotangent of one time step grows or vanishes on its way back through time.
 
-    The adjoint is linear. So the costate is scaled to a largest element of 1 at each step and the
-    logarithms of the scales are added up, which is exact far below the smallest float.
+    In logarithms, which are exact far below the smallest float.
 
     Args:
         layer: What the recurrence has done.
@@ -159,56 +195,20 @@ def propagate(layer: Layer, direct: Tensor, start: Tensor) -> Tensor:
         start over that at distance 0. -inf where it is 0, NaN before the first step.
     """
     B, T, H2 = direct.shape
-    tiny = torch.finfo(direct.dtype).tiny
-    seed = direct.gather(1, start.clamp(min=0)[:, None, None].expand(B, 1, H2))[:, 0]
-    seed = seed / seed.abs().amax(dim=1, keepdim=True).clamp_min(tiny)
-    begins = torch.arange(T - 1, -1, -1, device=start.device)[:, None, None] == start[:, None]
-    back, states, scales = torch.zeros_like(seed), [], []
-    for here, (forget, read, by_a) in zip(begins, _derivatives(layer), strict=True):
-        h, c = torch.where(here, seed, back).chunk(2, dim=1)
-        state = torch.cat([h, torch.addcmul(c, h, read)], dim=1)
-        scales.append(state.abs().amax(dim=1, keepdim=True).clamp_min(tiny))
-        states.append(state / scales[-1])
-        h, c = states[-1].chunk(2, dim=1)
-        a = by_a * torch.cat([c, c, c, h], dim=1)
-        back = torch.cat([a @ layer.weight_hh, c * forget], dim=1)
-    return _by_distance(torch.stack(states, dim=1), torch.cat(scales, dim=1), T - 1 - start)
-
-
-def _by_distance(states: Tensor, scales: Tensor, begin: Tensor) -> Tensor:
-    """``(B, T, 2H), (B, T), (B,) -> (B, T)``: scaled costates, the last step first, into curves."""
-    T, begin = scales.shape[1], begin[:, None]
-    order = torch.arange(T, device=begin.device)
-    norms = torch.linalg.vector_norm(states, dim=2, dtype=torch.float64)
-    logs = torch.where(order > begin, scales.double().log10(), 0.0)
-    total = norms.log10() + logs.cumsum(dim=1)
-    place = begin + order
-    curves = total.gather(1, place.clamp(max=T - 1)) - total.gather(1, begin.clamp(max=T - 1))
+    slopes = _slopes(layer)
+    at = start.clamp(min=0)[:, None, None]
+    seed = direct.gather(1, at.expand(B, 1, H2))[:, 0]
+    read = slopes.read.gather(1, at.expand(B, 1, H2 // 2))[:, 0]
+    seed = _total(scaled(seed)[0], read)  # `read` may be tiny, too
+    order = torch.arange(T, device=start.device)
+    # a chain that ends early waits, unchanged, for its last step
+    waits = (T - 2 - order[: T - 1])[:, None, None] >= start[:, None]
+    pairs = zip(_maps(layer, slopes), waits, strict=True)
+    maps = (lambda v, s=s, wait=wait: torch.where(wait, v, s(v)) for s, wait in pairs)
+    logs = log_norms(*scan_scaled(seed, maps)).mT
+    place = (T - 1 - start)[:, None] + order
+    curves = logs.gather(1, place.clamp(max=T - 1)) - logs[:, :1]
     return torch.where(place < T, curves, math.nan)
-
-
-def reach(curves: Tensor, drop: float = 1e-3) -> Tensor:
-    """``(B, D) -> (B,)``: steps until a costate first falls below `drop` of that at distance 0.
-
-    Curves are log10, from `propagate`. The length of a curve that never does; NaN if it is empty.
-    """
-    length = (~curves.isnan()).sum(dim=1, keepdim=True)
-    place = torch.arange(curves.shape[1], device=curves.device)
-    first = torch.where(curves < math.log10(drop), place, length).amin(dim=1)
-    return torch.where(length[:, 0] > 0, first.double(), math.nan)
-
-
-def slope(curves: Tensor) -> Tensor:
-    """``(B, D) -> ()``: decades per step by least squares: one slope, an intercept per curve.
-
-    So a curve that ends early does not bend the slope of the others. Values that are not finite are
-    left out; NaN if no curve has two that are.
-    """
-    place = torch.arange(curves.shape[1], device=curves.device).expand_as(curves)
-    points = torch.stack([place.double(), curves.double()])
-    points = torch.where(curves.isfinite(), points, math.nan)
-    x, y = (points - points.nanmean(dim=2, keepdim=True)).nan_to_num(0.0)
-    return (x * y).sum() / (x * x).sum()
 
 
 def gate_shares(gates: Gates, known: Tensor) -> Tensor:
