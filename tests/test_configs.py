@@ -1,15 +1,20 @@
 """Every config of the project makes its model, data and trainer, and names the reason."""
 
+import csv
 from pathlib import Path
 
 import jsonargparse
 import pytest
 import yaml
 
+from protcontact.cli import main
 from protcontact.commands.lightning import ContactCLI, with_base
 from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.splitfile import Assignment, write_assignments
+from protcontact.data.store import write_store
 from protcontact.training.callbacks import GradientFlow
 from protcontact.training.module import ContactModule
+from tests.data.chains import random_chain
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = [path for path in sorted(ROOT.rglob("*.yaml")) if path.name != "base.yaml"]
@@ -18,8 +23,24 @@ UPON = {  # what a config is put on top of
     "gradflow.yaml": ["bilstm.yaml", "transformer.yaml"],
     "gradflow_light.yaml": ["bilstm.yaml", "transformer.yaml"],
 }
-ALONE = [[path] for path in CONFIGS if path.name not in UPON]
+PARTS = ("encoder", "head")  # folders of configs that say this and nothing else
+PAIRS = [
+    [ROOT / "encoder" / f"{encoder}.yaml", ROOT / "head" / f"{head}.yaml"]
+    for encoder, head in (
+        ("bilstm", "bilinear"),
+        ("birnn", "attention_regression"),
+        ("bigru", "unet"),
+        ("transformer", "resnet"),
+        ("convolution", "bilinear"),
+    )
+]
+ALONE = [[path] for path in CONFIGS if path.name not in UPON and path.parent.name not in PARTS]
 TOGETHER = [[ROOT / below, ROOT / name] for name, all_below in UPON.items() for below in all_below]
+TOGETHER += [
+    [ROOT / "bilstm.yaml", ROOT / "encoder" / "convolution.yaml"],  # what is put on top wins
+    [ROOT / "bilstm.yaml", ROOT / "head" / "attention_regression.yaml"],
+    [*PAIRS[2], ROOT / "gradflow.yaml"],
+]
 
 
 def test_there_are_configs():
@@ -27,9 +48,9 @@ def test_there_are_configs():
 
 
 @pytest.mark.parametrize(
-    "paths", ALONE + TOGETHER, ids=lambda paths: "+".join(p.stem for p in paths)
+    "paths", ALONE + TOGETHER + PAIRS, ids=lambda paths: "+".join(p.stem for p in paths)
 )
-def test_config_instantiates(paths, tmp_path):
+def test_config_instantiates(paths):
     cli = ContactCLI(
         ContactModule,
         ContactDataModule,
@@ -46,19 +67,68 @@ def test_config_instantiates(paths, tmp_path):
     assert isinstance(cli.model, ContactModule)
     assert cli.trainer.max_steps > 0
     texts = [yaml.safe_load(path.read_text()) for path in paths]
-    wanted = [text["model"]["head"] for text in texts if "model" in text][-1]
-    assert type(cli.model.model.head).__name__ == wanted["class_path"].split(".")[-1]
-    for name, value in wanted.get("init_args", {}).items():
-        assert cli.model.model.head.init_args[name] == value
-    for added in [
-        text["trainer"]["callbacks+"] for text in texts if "callbacks+" in text["trainer"]
-    ]:
+    for part in PARTS:
+        wanted = [text["model"][part] for text in texts if part in text.get("model", {})][-1]
+        made = getattr(cli.model.model, part)
+        assert type(made).__name__ == wanted["class_path"].split(".")[-1]
+        for name, value in wanted.get("init_args", {}).items():
+            assert made.init_args[name] == value
+    trainers = [text.get("trainer", {}) for text in texts]
+    for added in [trainer["callbacks+"] for trainer in trainers if "callbacks+" in trainer]:
         [found] = [c for c in cli.trainer.callbacks if isinstance(c, GradientFlow)]
         probes = added[0]["init_args"].get("probes", [])
         names = [probe["class_path"].split(".")[-1] for probe in probes] or ["GradientNorms"]
         assert [type(probe).__name__ for probe in found.probes] == names
         # those of the base are still there
         assert any(type(c).__name__ == "RunCheckpoint" for c in cli.trainer.callbacks)
+
+
+def test_every_encoder_and_head_is_in_a_pair():
+    for part in PARTS:
+        walked = {path for pair in PAIRS for path in pair if path.parent.name == part}
+        assert walked == set((ROOT / part).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "path", [p for part in PARTS for p in (ROOT / part).glob("*.yaml")], ids=str
+)
+def test_a_part_says_nothing_else(path):
+    text = yaml.safe_load(path.read_text())
+    assert list(text) == ["model"]
+    assert list(text["model"]) == [path.parent.name]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Six chains, two in each split."""
+    folder = tmp_path_factory.mktemp("data")
+    chains = [random_chain(f"c{n}", 30 + n, seed=n) for n in range(6)]
+    write_store(folder, chains)
+    splits = ["train", "val", "test"] * 2
+    rows = [Assignment(c.id, s, c.id, len(c)) for c, s in zip(chains, splits, strict=True)]
+    write_assignments(folder / "splits.tsv", rows)
+    return folder
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(p.stem for p in pair))
+def test_a_pair_trains(pair, data, tmp_path, monkeypatch):
+    """As a user types it, two steps long."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    options = {
+        "data.path": data,
+        "trainer.accelerator": "cpu",
+        "trainer.max_steps": 2,
+        "trainer.val_check_interval": 2,
+        "trainer.log_every_n_steps": 1,
+        "trainer.default_root_dir": tmp_path,
+    }
+    words = [word for path in pair for word in ("--config", path)]
+    words += [word for name, value in options.items() for word in (f"--{name}", value)]
+    assert main(["fit", *map(str, words)]) == 0
+    with (tmp_path / "version_0" / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert len(losses) == 2
+    assert all(0 < loss < 10 for loss in losses)
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.yaml")), ids=lambda path: path.name)

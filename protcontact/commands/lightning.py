@@ -7,12 +7,13 @@ so an encoder or head of your own needs no registration:
     protcontact fit --config configs/bilstm.yaml --model.encoder my_package.MyEncoder
     protcontact test --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt --data.path data
 
-A ``base.yaml`` beside a config is read before it. ``--ckpt_path last`` goes on with the newest
-``last.ckpt`` of the run's folder.
+A ``base.yaml`` beside a config, or else in the folder above it, is read before it.
+``--ckpt_path last`` goes on with the newest ``last.ckpt`` of the run's folder.
 """
 
 import json
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def _refuse_other_model(path: str | Path, description: dict[str, Any], module: A
 
 
 def with_base(arguments: list[str]) -> list[str]:
-    """Read ``base.yaml`` beside a config before it, and a run's own config for its checkpoint.
+    """Read the ``base.yaml`` of a config before it, and a run's own config for its checkpoint.
 
     Args:
         arguments: As typed behind the verb.
@@ -251,8 +252,8 @@ def with_base(arguments: list[str]) -> list[str]:
             flat.append(argument)
     named = list(zip(flat, flat[1:], strict=False))
     configs = [Path(value) for name, value in named if name == "--config"]
-    bases = {path.with_name("base.yaml") for path in configs}
-    bases = {base for base in bases if base.is_file() and base not in configs}
+    bases = {base for path in configs for base in _bases(path)[:1]}
+    bases -= {Path(os.path.abspath(path)) for path in configs}
     added = [word for base in sorted(bases) for word in ("--config", str(base))]
     checkpoints = [value for name, value in named if name == "--ckpt_path" and value != "last"]
     if not configs and checkpoints:
@@ -269,6 +270,12 @@ def with_base(arguments: list[str]) -> list[str]:
         except OSError:
             pass  # the parser says so
     return added + flat
+
+
+def _bases(config: Path) -> list[Path]:
+    """``base.yaml`` beside a config and in the folder above, as far as there are any."""
+    places = [folder / "base.yaml" for folder in Path(os.path.abspath(config)).parents[:2]]
+    return [place for place in places if place.is_file()]
 
 
 def run(verb: str, arguments: list[str]) -> int:

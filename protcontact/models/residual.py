@@ -11,12 +11,18 @@ from torch.nn import functional
 
 
 class ResidualBlock(nn.Module):
-    """``z + conv(relu(conv(relu(norm(z)))))`` (He et al. 2016, identity mappings)."""
+    """``z + F(z)``, ``F(z) = conv(relu(conv(relu(norm(z)))))`` (He et al. 2016, identity mappings).
 
-    residual = True  # what gradient flow measures the identity's share of
+    Args:
+        channels: C.
+        dilation: Of the second convolution.
+        dropout: Share of channels dropped from F in training, ``[0, 1)``.
+        identity: Whether z is added; else the block is ``F(z)``.
+    """
 
-    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+    def __init__(self, channels: int, dilation: int, dropout: float, identity: bool = True) -> None:
         super().__init__()
+        self.residual = identity  # where true, gradient flow measures the identity's share
         self.norm = MaskedInstanceNorm(channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
@@ -26,8 +32,8 @@ class ResidualBlock(nn.Module):
         """``(B, M, M, C), (B, M, M, 1) -> (B, M, M, C)``."""
         y = (functional.relu(self.norm(z, cells)) * cells).permute(0, 3, 1, 2)
         y = functional.relu(self.first(y)) * cells.permute(0, 3, 1, 2)
-        y = self.dropout(self.second(y))
-        return z + y.permute(0, 2, 3, 1) * cells
+        y = self.dropout(self.second(y)).permute(0, 2, 3, 1) * cells
+        return z + y if self.residual else y
 
 
 class MaskedInstanceNorm(nn.Module):

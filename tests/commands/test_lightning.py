@@ -388,6 +388,34 @@ def test_base_is_read_before_the_configs_beside_it(tmp_path):
     assert with_base(["--x", "1"]) == ["--x", "1"]
 
 
+def test_base_of_the_folder_above(tmp_path, monkeypatch):
+    names = (
+        "base.yaml",
+        "one.yaml",
+        "encoder/a.yaml",
+        "head/b.yaml",
+        "own/base.yaml",
+        "own/c.yaml",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    base, one, a, b, own, c = (str(tmp_path / name) for name in names)
+
+    def read(*paths):
+        return with_base([word for path in paths for word in ("--config", path)])[1::2]
+
+    assert read(a, b) == [base, a, b]  # once
+    assert read(one, a) == [base, one, a]
+    assert read(base, a) == [base, a]
+    assert read(c) == [own, c]  # the nearest
+    assert read(c, a) == [base, own, c, a]
+    monkeypatch.chdir(tmp_path / "encoder")
+    assert read("a.yaml", "../head/b.yaml") == [base, "a.yaml", "../head/b.yaml"]
+    monkeypatch.chdir(tmp_path)
+    assert read("base.yaml", "encoder/a.yaml") == ["base.yaml", "encoder/a.yaml"]
+
+
 def test_a_checkpoint_brings_its_config(tmp_path):
     checkpoint = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
     assert with_base(["--ckpt_path", str(checkpoint)]) == ["--ckpt_path", str(checkpoint)]

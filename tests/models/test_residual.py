@@ -40,3 +40,17 @@ def test_a_block_is_the_map_plus_two_convolutions():
     y = torch.relu(block.norm(z, cells)).permute(0, 3, 1, 2)
     y = block.second(torch.relu(block.first(y))).permute(0, 2, 3, 1)
     torch.testing.assert_close(block(z, cells), z + y)
+
+
+def test_without_the_identity_a_block_is_its_branch():
+    torch.manual_seed(0)
+    block = ResidualBlock(3, dilation=2, dropout=0.0).double()
+    plain = ResidualBlock(3, dilation=2, dropout=0.0, identity=False).double()
+    plain.load_state_dict(block.state_dict())
+    z = torch.randn(1, 6, 6, 3, dtype=torch.float64)
+    cells = torch.ones(1, 6, 6, 1, dtype=torch.bool)
+    cells[:, 5] = cells[:, :, 5] = False
+    z = z * cells
+    torch.testing.assert_close(z + plain(z, cells), block(z, cells), rtol=0, atol=0)
+    assert (plain(z, cells)[~cells.expand_as(z)] == 0).all()
+    assert (block.residual, plain.residual) == (True, False)

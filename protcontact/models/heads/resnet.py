@@ -29,6 +29,8 @@ class ResNet(PairHead):
         dilations: Dilation of each block's second convolution, repeated in turn.
         patch: Residues along the edge of a cell.
         dropout: Share of channels dropped from each block in training, ``[0, 1)``.
+        skips: Whether a block adds to its input, ``z + F(z)``; else it is ``F(z)``, a plain network
+            of the same weights, which is there to show what the identity does for the gradient.
 
     Raises:
         ValueError: If `channels`, `blocks`, `patch` or a dilation is smaller than 1.
@@ -42,6 +44,7 @@ class ResNet(PairHead):
         dilations: tuple[int, ...] = (1, 2, 4),
         patch: int = 2,
         dropout: float = 0.0,
+        skips: bool = True,
     ) -> None:
         super().__init__(in_channels)
         if min(channels, blocks, patch, *dilations, len(dilations)) < 1:
@@ -52,7 +55,7 @@ class ResNet(PairHead):
         self.patch = patch
         self.features = PairFeatures(in_channels, channels, patch)
         self.blocks = nn.ModuleList(
-            ResidualBlock(channels, dilations[block % len(dilations)], dropout)
+            ResidualBlock(channels, dilations[block % len(dilations)], dropout, skips)
             for block in range(blocks)
         )
         self.norm = nn.LayerNorm(channels)

@@ -30,7 +30,9 @@ class UNet(PairHead):
         blocks: Residual blocks of each level; all levels but the lowest have as many again on the
             way up.
         dilations: Dilation of the second convolution of each block of the lowest level, in turn.
-        skips: Whether a level on its way up still sees what it was on its way down.
+        skips: Whether a level on its way up still sees what it was on its way down. Without, all
+            passes through the lowest level. The residual blocks keep their identity either way,
+            unlike those of `ResNet`, whose `skips` are these.
         dropout: Share of channels dropped from each block in training, ``[0, 1)``.
 
     Raises:
