@@ -20,6 +20,7 @@ VERBS = {
     "prepare": "structure files -> a data set of labelled chains (Parquet)",
     "split": "cluster by homology and divide a data set into train, val and test",
     "audit": "check that no test or validation chain has a homologue in training",
+    "gradflow": "the vanishing gradient as experiments that check themselves",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
 }
 PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where a module has another name than its package
