@@ -135,7 +135,7 @@ def relative_error(found: torch.Tensor, true: torch.Tensor) -> float:
     """
     if found.shape != true.shape:
         raise ValueError(f"shapes differ: {tuple(found.shape)} and {tuple(true.shape)}")
-    found, true = found.double(), true.double()
+    found, true = found.detach().double(), true.detach().double()
     apart = torch.where(found == true, 0.0, (found - true).abs())  # also where both are infinite
     size = torch.where(true == 0, 1.0, true.abs())
     return float((apart / size).max()) if apart.numel() else math.nan
@@ -143,5 +143,6 @@ def relative_error(found: torch.Tensor, true: torch.Tensor) -> float:
 
 def ratio_error(found: torch.Tensor, true: torch.Tensor) -> float:
     """`relative_error` of numbers given as log10, whatever their size: ``|10^(a - b) - 1|``."""
+    found, true = found.detach(), true.detach()
     both = (found == -math.inf) & (true == -math.inf)
     return float(torch.where(both, 0.0, 10.0 ** (found - true) - 1).abs().max())

@@ -1,0 +1,226 @@
+"""What do the three gates of an LSTM do to the gradient that passes them?"""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from protcontact.figures.panels import Line, Panel
+from protcontact.gradflow.experiment import (
+    Check,
+    Experiment,
+    Reading,
+    Result,
+    curve,
+    lines,
+    ratio_error,
+    relative_error,
+)
+from protcontact.gradflow.gates import first_run, gate_report, of_cell
+from protcontact.gradflow.recurrence import Layer, adjoint_scan
+
+FORGET = (0.5, 0.9, 0.99, 0.999)
+OUTPUT = (-20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0)
+CLOSED = (-5.0, -10.0, -20.0)  # for which the closed form is checked
+
+
+@dataclass(frozen=True)
+class GatesExperiment(Experiment):
+    """Forget gate as a conveyor belt, output gate as a door."""
+
+    title: ClassVar = (
+        "The forget gate decides how long a gradient lives, the output gate if it enters"
+    )
+    formula: ClassVar = (
+        "c_t = f_t c_{t-1} + i_t g_t,   h_t = o_t tanh(c_t)\n"
+        "dc_T / dc_t = f^(T-t);   dh_T / dc_t = sigma(b_o) (1 - tanh^2 c_T) f^(T-t)   (W = 0)\n"
+        "f = (T-1) / T: ((T-1) / T)^T -> 1/e"
+    )
+    explanation: ClassVar = (
+        "The cell state of an LSTM is carried from step to step like goods on a conveyor belt; the "
+        "forget gate says which part stays on it. A gradient on its way back is multiplied by the "
+        "same gate, so at 0.99 it is halved every 69 residues and at 0.5 every residue. It comes "
+        "onto the belt only through the output gate: where that is closed, no error reaches the "
+        "cell, whatever the forget gate. Ordinary initialisation sets the forget gate to 0.5; a "
+        "bias of some units, or chrono initialisation, opens it from the start."
+    )
+    source: ClassVar = (
+        "Hochreiter and Schmidhuber 1997; Gers et al. 2000; Jozefowicz et al. 2015; Tallec and "
+        "Ollivier 2018"
+    )
+
+    length: int = field(default=1000, metadata={"help": "time steps"})
+    width: int = field(default=32, metadata={"help": "channels of the LSTM"})
+    biases: tuple[float, ...] = field(
+        default=(0.0, 1.0, 2.0, 4.0, 6.0), metadata={"help": "forget biases of random LSTMs"}
+    )
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            ValueError: If one is too small.
+        """
+        if self.length < 3 or self.width < 1 or not self.biases:
+            raise ValueError(
+                "length must be >= 3, width >= 1 and biases not empty, not "
+                f"{self.length}, {self.width} and {self.biases}"
+            )
+
+    def measure(self) -> Result:
+        """Gates by bias alone, then LSTMs with random weights."""
+        gates = (*FORGET, 1 - 1 / self.length)
+        readings: list[Reading] = []
+        belts = {}
+        for f in gates:
+            belts[f] = of_cell(_still(self.length, self.width, forget=_logit(f)))[0]
+            readings += curve("belt", f"f = {f:g}", belts[f].tolist())
+        doors = {bias: _through_the_door(self.width, bias, steps=10) for bias in OUTPUT}
+        readings += curve("door", "nn.LSTM", [d[0] for d in doors.values()], OUTPUT)
+        readings += curve("door", "closed form", [d[1] for d in doors.values()], OUTPUT)
+        torch.manual_seed(self.seed)
+        left = {}
+        x = torch.randn(1, self.length, self.width, dtype=torch.float64)
+        for bias in self.biases:
+            [report] = gate_report(_random(self.width, bias), x)
+            readings += curve("full", f"bias {bias:g}", report.full.tolist())
+            readings += curve("forget gates alone", f"bias {bias:g}", report.belt.tolist())
+            left[bias] = (report.means["f"], float(report.full[-1]), float(report.belt[-1]))
+        checks = [*_powers(belts), _door_check(doors), _scan(self.width), _fused(self.width)]
+        return Result(
+            readings, checks, _panels(readings, gates), _conclusion(doors, left, self.length)
+        )
+
+
+def _logit(p: float) -> float:
+    return math.log(p) - math.log1p(-p)
+
+
+def _still(length: int, width: int, *, forget: float, output: float = 0.0) -> Layer:
+    """What an LSTM does whose weights are 0: its gates stand where the biases set them."""
+    lstm = nn.LSTM(1, width, batch_first=True).double()
+    with torch.no_grad():
+        for weight in lstm.parameters():
+            weight.zero_()
+        bias = lstm.all_weights[0][2]
+        bias[width : 2 * width] = forget
+        bias[2 * width : 3 * width] = 0.5  # so that c is not 0
+        bias[3 * width :] = output
+        return first_run(lstm.all_weights[0], torch.zeros(1, length, 1, dtype=torch.float64))
+
+
+def _through_the_door(width: int, output: float, steps: int) -> tuple[float, float]:
+    """log10 of ``|dh_T / dc_{T-steps}|`` as measured, and by the closed form."""
+    f = 0.9
+    layer = _still(steps + 1, width, forget=_logit(f), output=output)
+    direct = torch.zeros(1, steps + 1, 2 * width, dtype=torch.float64)
+    direct[:, -1, :width] = 1.0
+    with torch.no_grad():
+        found = adjoint_scan(layer, direct).c[0, 0].norm().log10()
+    opened, c = 1 / (1 + math.exp(-output)), layer.cells[0, -1, 0]
+    true = math.log10(opened * float(1 - c.tanh() ** 2)) + steps * math.log10(f)
+    return float(found), true + math.log10(width) / 2
+
+
+def _random(width: int, bias: float) -> nn.LSTM:
+    """As initialised by torch, and the forget bias on top."""
+    lstm = nn.LSTM(width, width, batch_first=True).double()
+    with torch.no_grad():
+        lstm.all_weights[0][2][width : 2 * width] += bias
+    return lstm
+
+
+def _powers(belts: dict[float, Tensor]) -> list[Check]:
+    checks = []
+    for f, found in belts.items():
+        theory = torch.arange(len(found), dtype=torch.float64) * math.log10(f)
+        claim = f"forget gate {f:g}: |dc_T/dc_t| = f^(T-t), every distance"
+        checks.append(Check(claim, ratio_error(found, theory), 1e-11))
+    return checks
+
+
+def _door_check(doors: dict[float, tuple[float, float]]) -> Check:
+    found, true = zip(*(doors[bias] for bias in CLOSED), strict=True)
+    return Check(
+        f"output biases {', '.join(f'{b:g}' for b in CLOSED)}: sigma(b_o)(1 - tanh^2 c_T) f^T",
+        ratio_error(torch.tensor(found).double(), torch.tensor(true).double()),
+        1e-13,
+    )
+
+
+def _unrolled(lstm: nn.LSTM, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """States of all steps, by a loop over the cell, for autograd."""
+    zeros = x.new_zeros(len(x), lstm.hidden_size)
+    states = [(zeros, zeros)]
+    for now in x.unbind(1):
+        states.append(torch.lstm_cell(now, states[-1], *lstm.all_weights[0]))
+    return states[1:]
+
+
+def _scan(width: int, steps: int = 50) -> Check:
+    lstm = _random(width, 1.0)
+    x = torch.randn(2, steps, width, dtype=torch.float64)
+    states = _unrolled(lstm, x)
+    flat = [part for state in states for part in state]
+    found = torch.autograd.grad(states[-1][0].sum(), flat, materialize_grads=True)
+    true = torch.stack(found).view(steps, 2, 2, width).permute(2, 0, 1, 3).flatten(2)
+    direct = torch.zeros(2, steps, 2 * width, dtype=torch.float64)
+    direct[:, -1, :width] = 1.0
+    with torch.no_grad():
+        scan = adjoint_scan(first_run(lstm.all_weights[0], x), direct)
+    error = relative_error(torch.cat([scan.h, scan.c], dim=2).norm(dim=2), true.norm(dim=2))
+    return Check(
+        "costates of (h, c) by the scan = autograd through the unrolled cell", error, 1e-13
+    )
+
+
+def _fused(width: int, steps: int = 20) -> Check:
+    """A hook on the output of the fused layer sees what the loss sends there, and no more."""
+    lstm = _random(width, 1.0)
+    output, _ = lstm(torch.randn(1, steps, width, dtype=torch.float64))
+    output.retain_grad()
+    output[:, -1].sum().backward()
+    assert output.grad is not None
+    seen = float(output.grad[:, :-1].abs().max())
+    return Check("a hook on the fused nn.LSTM sees 0 at every step but the last", seen, 0.0)
+
+
+def _panels(readings: list[Reading], gates: tuple[float, ...]) -> list[Panel]:
+    steps = range(1 + int(max(r.index for r in readings if r.probe == "belt")))
+    theory = [
+        Line("f^d" if f == gates[0] else "", steps, [d * math.log10(f) for d in steps], theory=True)
+        for f in gates
+    ]
+    measured, closed = lines(readings, "door")
+    full = lines(readings, "full")
+    alone = [
+        Line("forget gates alone" if place == 0 else "", line.x, line.y, theory=True)
+        for place, line in enumerate(lines(readings, "forget gates alone"))
+    ]
+    steps_back, decades = "steps back from the last", "log10 of the gradient"
+    return [
+        Panel([*lines(readings, "belt"), *theory], steps_back, decades, "the belt: W = 0"),
+        Panel(
+            [measured, Line(closed.label, closed.x, closed.y, theory=True)],
+            "bias of the output gate",
+            decades,
+            "the door: 10 steps back, f = 0.9",
+        ),
+        Panel([*full, *alone], steps_back, decades, "random weights, forget bias added"),
+    ]
+
+
+def _conclusion(
+    doors: dict[float, tuple[float, float]], left: dict[float, tuple[float, float, float]], T: int
+) -> str:
+    told = ", ".join(
+        f"10^{full:.0f} with a bias of {bias:g} (mean gate {mean:.2f}; gates alone 10^{alone:.0f})"
+        for bias, (mean, full, alone) in left.items()
+    )
+    return (
+        f"In an LSTM with random weights there is left after {T - 1} steps, by all paths: {told}. "
+        f"An output gate with a bias of -20 lets 10^{doors[-20.0][0] - doors[5.0][0]:.1f} of what "
+        f"one of +5 lets into the cell."
+    )

@@ -1,0 +1,54 @@
+"""Gates: what the experiment says of each, and sizes that are refused."""
+
+import math
+
+import pytest
+import torch
+
+from protcontact.gradflow.experiments.gates import GatesExperiment, _still, _through_the_door
+from protcontact.gradflow.recurrence import adjoint_scan
+
+SMALL = {"length": 30, "width": 4}
+
+
+def test_what_is_read():
+    result = GatesExperiment(**SMALL).run()
+    last = {(r.probe, r.where): r.value for r in result.readings}
+    chrono = last["belt", f"f = {29 / 30:g}"]
+    assert chrono == pytest.approx(29 * math.log10(29 / 30), abs=1e-12)
+    assert last["full", "bias 6"] > last["full", "bias 0"] + 3
+    assert last["forget gates alone", "bias 6"] > last["forget gates alone", "bias 2"]
+
+
+@pytest.mark.parametrize("output", [-5.0, -10.0, -20.0])
+def test_a_closed_output_gate_blocks_the_gradient(output):
+    """GRADFLOW's row: to an ulp or two of the number itself, not of its logarithm."""
+    f, steps = 0.9, 10
+    layer = _still(steps + 1, 1, forget=math.log(f / (1 - f)), output=output)
+    direct = torch.zeros(1, steps + 1, 2, dtype=torch.float64)
+    direct[:, -1, 0] = 1.0
+    with torch.no_grad():
+        found = float(adjoint_scan(layer, direct).c[0, 0, 0])
+    opened, c = 1 / (1 + math.exp(-output)), float(layer.cells[0, -1, 0])
+    true = opened * (1 - math.tanh(c) ** 2) * f**steps
+    assert found == pytest.approx(true, rel=2e-15)
+    measured, closed = _through_the_door(1, output, steps)
+    assert measured == pytest.approx(math.log10(true), abs=1e-14)
+    assert closed == pytest.approx(measured, abs=1e-14)
+
+
+@pytest.mark.parametrize("T", [10, 100])
+def test_chrono_bias_leaves_one_part_in_e(T):
+    layer = _still(T + 1, 1, forget=math.log(T - 1))
+    direct = torch.zeros(1, T + 1, 2, dtype=torch.float64)
+    direct[:, -1, 1] = 1.0
+    with torch.no_grad():
+        found = float(adjoint_scan(layer, direct).c[0, 0, 0])
+    assert found == pytest.approx(((T - 1) / T) ** T, rel=3e-15)
+    assert abs(found - 1 / math.e) < 1 / T
+
+
+@pytest.mark.parametrize("sizes", [{"length": 2}, {"width": 0}, {"biases": ()}])
+def test_sizes_are_checked(sizes):
+    with pytest.raises(ValueError, match="length must be >= 3"):
+        GatesExperiment(**sizes)
