@@ -20,38 +20,23 @@ from protcontact.gradflow.experiment import (
     ratio_error,
     relative_error,
 )
+from protcontact.gradflow.experiments.attention import Blocks
 from protcontact.gradflow.long_memory import long_memory
 from protcontact.gradflow.memory import memory_curve
 from protcontact.gradflow.recall import LETTERS, Reader, Task, accuracy, train
 from protcontact.models.encoders.convolution import DilatedConvolution
-from protcontact.models.encoders.transformer import Transformer, rotary_angles
+from protcontact.models.encoders.transformer import Transformer
 
 KINDS: dict[str, Callable[[int], nn.Module]] = {
     "RNN, tanh": lambda width: nn.RNN(width, width, batch_first=True),
     "RNN, ReLU": lambda width: nn.RNN(width, width, nonlinearity="relu", batch_first=True),
     "LSTM": lambda width: nn.LSTM(width, width, batch_first=True),
     "GRU": lambda width: nn.GRU(width, width, batch_first=True),
-    "Transformer": lambda width: Attention(width),
+    "Transformer": lambda width: Blocks(Transformer(width, layers=2, heads=4), maps=False),
     "convolution": lambda width: Convolution(width),
 }
 PROBES = 8
 GRADUAL = 50  # distances over which the slope of a curve is told
-
-
-class Attention(nn.Module):
-    """The blocks of the package's Transformer, without its embedding."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.encoder = Transformer(width, layers=2, heads=4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, C) -> (B, L, C)``."""
-        index = torch.arange(x.shape[1]).expand(x.shape[:2])
-        rotation = rotary_angles(index, self.encoder.head_channels, x.dtype)
-        for block in self.encoder.blocks:
-            x, _ = block(x, index >= 0, rotation, False)
-        return self.encoder.norm(x)
 
 
 class Convolution(nn.Module):
