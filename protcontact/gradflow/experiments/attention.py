@@ -82,7 +82,8 @@ class AttentionExperiment(Experiment):
         rising = all(b == 2 * a for a, b in zip(self.lengths, self.lengths[1:], strict=False))
         if self.length < 2 or self.width < 32 or self.width % 32 or len(self.lengths) < 4:
             raise ValueError(
-                "length must be >= 2, width a multiple of 32 (fused attention wants 8 in a head), and lengths 4 or more, not "
+                "length must be >= 2, width a multiple of 32 (fused attention wants 8 channels in "
+                "a head), and lengths 4 or more, not "
                 f"{self.length}, {self.width} and {self.lengths}"
             )
         if not rising or self.lengths[0] < 2:
