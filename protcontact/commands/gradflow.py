@@ -1,30 +1,82 @@
-"""The vanishing gradient as ten experiments that anyone can run and check.
+"""Where the gradient goes: ten experiments that check themselves, and two looks into a checkpoint.
 
 Each measures one claim on real modules, compares it with a closed form or a slow dense truth, and
 writes DIR/readings.csv (every number), checks.csv (how far apart the two were), figure.png and
 conclusion.txt. `all` runs the ten, in a few minutes, each into a folder of its own, and writes
 DIR/index.html: a page that explains them from top to bottom. The exit status is 1 if a check fails.
 
+`diagnose` and `jacobian-map` do the same with a trained model, on some chains of a data set.
+
   protcontact gradflow all --out gradient
+  protcontact gradflow diagnose --checkpoint best.ckpt --data data --out diagnosis
   protcontact gradflow memory --length 2000 --out memory
   protcontact gradflow memory --help
 """
 
 import argparse
 import dataclasses
+import inspect
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from protcontact.atomic import write_text
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
+from protcontact.gradflow.diagnosis import measure_diagnosis
 from protcontact.gradflow.experiment import Experiment, Result
 from protcontact.gradflow.experiments import ORDER, experiment
+from protcontact.gradflow.jacobian_map import measure_jacobian_map
+from protcontact.metrics.nulls import SeparationPrior
+from protcontact.report.chains import chosen_chains
 from protcontact.report.experiment_files import write_result
 from protcontact.report.experiment_page import Section, page
+from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
 
 ALL = "all"
+
+
+class Look(NamedTuple):
+    """A measurement of a trained model on whole chains.
+
+    Attributes:
+        measure: Of the model, the chains, a null, a seed and a progress bar.
+        title: In a line.
+        chains: Looked at by default.
+        shortest: Chain that has something to show.
+        longest: Chain looked at by default.
+        asks_objective: Whether it takes the loss as it was in training.
+    """
+
+    measure: Callable[..., Result]
+    title: str
+    chains: int
+    shortest: int
+    longest: int
+    asks_objective: bool
+
+
+LOOKS = {
+    "diagnose": Look(
+        measure_diagnosis,
+        "where does precision die along the chain, and does the gradient die there, too?",
+        chains=12,
+        shortest=30,
+        longest=512,
+        asks_objective=True,
+    ),
+    "jacobian-map": Look(
+        measure_jacobian_map,
+        "the Jacobian of a trained model as a contact map, beside the model's own",
+        chains=8,
+        shortest=48,
+        longest=128,
+        asks_objective=False,
+    ),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +97,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
         _add_out(one)
         for field in dataclasses.fields(kind):
             _add_field(one, field)
+
+    for name, look in LOOKS.items():
+        one = names.add_parser(
+            name,
+            help=look.title,
+            description=inspect.getmodule(look.measure).__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        _add_out(one)
+        _add_subject(one, look)
+
+
+def _add_subject(parser: argparse.ArgumentParser, look: Look) -> None:
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, metavar="FILE", help="written by protcontact fit")
+    add("--data", required=True, type=Path, metavar="DIR", help="a prepared and split data set")
+    add("--split", choices=("train", "val", "test"), default="test", help="(default: %(default)s)")
+    add(
+        "--chains",
+        type=int,
+        default=look.chains,
+        metavar="N",
+        help="chains to look at, spread over all lengths (default: %(default)s)",
+    )
+    add(
+        "--max-length",
+        type=int,
+        default=look.longest,
+        metavar="L",
+        help="longest chain to look at; time grows with its square, or faster (default: %(default)s)",
+    )
+    add("--seed", type=int, default=0, metavar="INT", help="of random signs (default: %(default)s)")
+    add(
+        "--trust-package",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="packages besides protcontact whose classes a checkpoint may name",
+    )
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
@@ -72,14 +164,33 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0, or 1 if a check fails.
     """
+    if args.experiment not in LOOKS:
+        torch.set_num_threads(1)  # experiments are many small products: threads only wait
     if args.experiment == ALL:
         return _run_all(args.out, args.seed)
-    kind = experiment(args.experiment)
-    result = _made(kind, args).run()
+    if args.experiment in LOOKS:
+        result = _looked(LOOKS[args.experiment], args)
+    else:
+        result = _made(experiment(args.experiment), args).run()
     write_result(result, args.out)
     _print(args.experiment, result)
     print(f"readings, checks, figure and conclusion in {args.out}")
     return 0 if result.holds else 1
+
+
+def _looked(look: Look, args: argparse.Namespace) -> Result:
+    model = load_model(args.checkpoint, args.trust_package)
+    about = read_checkpoint(args.checkpoint)[KEY]
+    chains = chosen_chains(args.data, args.split, args.chains, look.shortest, args.max_length)
+    prior = SeparationPrior.from_state_dict(about["prior"])
+    options = about["objective"] if look.asks_objective else {}
+    if prior.pairs.sum() > 0:
+        options = options | {"null": prior.scores}
+    try:
+        with progress("chains", len(chains)) as advance:
+            return look.measure(model, chains, seed=args.seed, advance=advance, **options)
+    except ValueError as error:
+        raise InputError(f"{args.checkpoint}: {error}") from error
 
 
 def _made(kind: type[Experiment], args: argparse.Namespace) -> Experiment:

@@ -1,0 +1,199 @@
+"""What do the layers of a trained encoder do to a gradient? On one chain, and means over chains.
+
+Recurrences: the costate by time steps from the end that the loss is sent to, gates (LSTM), spectra.
+Residual blocks: spectra at one residue, and what is handed to others in one step. Transformer: the
+share that attention hands farther than 24 residues. What an encoder does not have is named.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from protcontact.batch import ContactBatch
+from protcontact.gradflow.adjoint import log_costates
+from protcontact.gradflow.attention import direct_costate
+from protcontact.gradflow.experiment import Reading, curve
+from protcontact.gradflow.jacobian import input_of
+from protcontact.gradflow.layers import Parameters, plain_name
+from protcontact.gradflow.probe import Pending, Step
+from protcontact.gradflow.recurrence import BINS, Recurrence
+from protcontact.gradflow.spectrum import (
+    Call,
+    block_spectrum,
+    calls_of,
+    recurrences,
+    recurrent_spectrum,
+    residual_blocks,
+)
+from protcontact.gradflow.systems import follow, recurrent
+from protcontact.gradflow.transfer import ship
+from protcontact.gradflow.untouched import untouched
+from protcontact.metrics.loss import masked_contact_loss
+from protcontact.metrics.ranges import LONG
+from protcontact.models.contract import ContactModel
+from protcontact.models.encoders.transformer import Transformer
+
+STEPS = 6  # of each recurrence and chain, whose singular values are found
+COSTATE, DEPENDENCE, HANDED = "log10_costate", "log10_dependence", "log10_handed_over"
+SINGULAR, LYAPUNOV, FAR = "singular_value", "lyapunov_decades", "far_share_of_attention"
+GATES = {"f": "forget_gate", "i": "input_gate", "o": "output_gate"}
+
+
+class LayerReadings:
+    """Collects curves of one chain after another, and averages them.
+
+    Args:
+        model: In the precision that it was trained in.
+        min_separation: Smallest ``|i - j|`` that enters the loss.
+        positive_weight: Factor on the loss of contacts.
+    """
+
+    def __init__(self, model: ContactModel, min_separation: int, positive_weight: float) -> None:
+        self.model = model
+        self.min_separation = min_separation
+        self.positive_weight = positive_weight
+        self.recurrences = {
+            f"encoder.{name}": module for name, module in recurrences(model.encoder).items()
+        }
+        self.blocks = {
+            f"encoder.{name}": module for name, module in residual_blocks(model.encoder).items()
+        }
+        self._wide = {n: copy.deepcopy(module).double() for n, module in self.recurrences.items()}
+        self._curves: dict[tuple[str, str], list[Tensor]] = {}
+
+    def add(self, batch: ContactBatch) -> None:
+        """Measure one chain: one forward and one backward pass, and what each layer needs."""
+        probe, L = Recurrence(), batch.tokens.shape[1]
+        modules = {**self.recurrences, **self.blocks}
+        with (
+            untouched(self.model),
+            input_of(self.model.encoder, (1, L)) as found,  # from there on all has a gradient
+            probe.attach(self.model),
+            calls_of(modules) as calls,
+        ):
+            loss = masked_contact_loss(
+                self.model(batch),
+                batch,
+                min_separation=self.min_separation,
+                positive_weight=self.positive_weight,
+            )
+            outputs = [call.output for call in calls.values()]
+            asked = [found[0], *outputs]
+            _, *sent = torch.autograd.grad(loss, asked, materialize_grads=True)
+            pending = probe.before_update(Step(self.model, batch, Parameters((), ())))
+            self._lstms(pending)
+            for (name, call), cotangent in zip(calls.items(), sent, strict=True):
+                if name in self.recurrences:
+                    self._steps(name, call, cotangent)
+                else:
+                    self._block(name, call, L // 2)
+        self._attention(batch)
+
+    def readings(self) -> list[Reading]:
+        """Means over the chains in the order of the layers, and what there is nothing of."""
+        order = [plain_name(name) for name, _ in self.model.named_modules()]
+        places = [(k + 0.5) / BINS for k in range(BINS)]
+        found: list[Reading] = []
+        for (probe, where), curves in sorted(
+            self._curves.items(), key=lambda item: _rank(item[0][1], order)
+        ):
+            mean = joined if probe == COSTATE else mean_curve
+            at = places if probe in GATES.values() else None
+            found += curve(probe, where, mean(curves).tolist(), at)
+        return found + [Reading("left_out", reason, 0, math.nan) for reason in self._left_out()]
+
+    def _keep(self, probe: str, where: str, values: Tensor | Sequence[float]) -> None:
+        tensor = torch.as_tensor(values, dtype=torch.float64)
+        self._curves.setdefault((probe, where), []).append(tensor)
+
+    def _lstms(self, pending: Sequence[Pending]) -> None:
+        """Costates and gates of each `torch.nn.LSTM`, of any number of layers and directions."""
+        for findings in ship(pending).read():
+            for name, values in findings.curves.items():
+                kind, layer, what = name.split("/")
+                gate, _, _ = what.partition("_")
+                self._keep(COSTATE if kind == "time" else GATES[gate], layer, values)
+
+    def _steps(self, name: str, call: Call, cotangent: Tensor) -> None:
+        """Spectra of a recurrence, and its costates if it is no LSTM."""
+        module = self._wide[name]
+        x, sent = (_of_one(module, t).detach().double() for t in (call.args[0], cotangent))
+        if len(x) < 2:
+            return
+        spectrum = recurrent_spectrum(module, x, STEPS)
+        self._keep(SINGULAR, name, spectrum.singular.median(dim=0).values)
+        self._keep(LYAPUNOV, name, spectrum.exponents / math.log(10))
+        if not isinstance(module, nn.LSTM):
+            self._keep(COSTATE, name, _costate_curve(module, x, sent[-1]))
+
+    def _block(self, name: str, call: Call, residue: int) -> None:
+        singular, norms = block_spectrum(self.blocks[name], call, residue)
+        self._keep(SINGULAR, name, singular)
+        self._keep(HANDED, name, (norms / norms[0]).log10())
+
+    def _attention(self, batch: ContactBatch) -> None:
+        encoder, head = self.model.encoder, self.model.head
+        if isinstance(encoder, Transformer):
+            far, everywhere = direct_costate(
+                encoder, head, batch, LONG, self.min_separation, self.positive_weight
+            )
+            self._keep(FAR, f"{LONG.low} residues or more, by layer", far / everywhere)
+
+    def _left_out(self) -> Iterator[str]:
+        kind = type(self.model.encoder).__name__
+        measured = {probe for probe, _ in self._curves}
+        for probe, what in (
+            (COSTATE, "costate against time: no recurrence"),
+            (GATES["f"], "gates: no torch.nn.LSTM"),
+            (LYAPUNOV, "spectra of steps: no recurrence of one layer and one direction"),
+            (HANDED, "Jacobians of blocks: no residual block"),
+            (FAR, "far share of attention: no Transformer"),
+        ):
+            if probe not in measured:
+                yield f"{what} in a {kind}"
+
+
+def _rank(where: str, order: Sequence[str]) -> int:
+    """Place of a layer among the modules; one within a module has the module's place."""
+    return max((k for k, name in enumerate(order) if where.startswith(name)), default=0)
+
+
+def mean_curve(curves: Sequence[Tensor]) -> Tensor:
+    """Mean of curves of any lengths, at each place over those that reach it."""
+    return _table(curves).nanmean(dim=0)
+
+
+def joined(curves: Sequence[Tensor]) -> Tensor:
+    """Mean of curves of any lengths in logarithms, without a jump where one of them ends.
+
+    It starts at the mean and goes on by the mean step of the curves that go on. -inf where all of
+    them are: a convolution depends on nothing beyond its reach.
+    """
+    table = _table(curves)
+    steps = table.diff(dim=1)
+    mean = torch.where(steps.isfinite(), steps, math.nan).nanmean(dim=0)
+    found = torch.cat([table[:, :1].nanmean(dim=0), mean.nan_to_num(0.0)]).cumsum(dim=0)
+    ended = torch.cat([torch.zeros(1, dtype=torch.bool), mean.isnan()])
+    return torch.where(ended, table.nanmean(dim=0), found)
+
+
+def _table(curves: Sequence[Tensor]) -> Tensor:
+    """``(N, T)``, NaN behind the end of each."""
+    return nn.utils.rnn.pad_sequence([*curves], batch_first=True, padding_value=math.nan)
+
+
+def _of_one(module: nn.RNNBase, values: Tensor) -> Tensor:
+    """``(1, T, C)`` or ``(T, 1, C)`` to ``(T, C)``."""
+    return values[0] if module.batch_first else values[:, 0]
+
+
+def _costate_curve(module: nn.RNNBase, x: Tensor, cotangent: Tensor) -> Tensor:
+    """``(T,)``: log10 of the costate by steps before the last, relative to that."""
+    maps = recurrent(module, x)
+    with torch.no_grad():
+        states = follow(maps, x.new_zeros(module.hidden_size))
+    logs = log_costates(maps, states, cotangent).flip(0)
+    return (logs - logs[0])[: len(maps)]
