@@ -127,7 +127,7 @@ def _add_subject(parser: argparse.ArgumentParser, look: Look) -> None:
         type=int,
         default=look.longest,
         metavar="L",
-        help="longest chain to look at; time grows with its square, or faster (default: %(default)s)",
+        help="longest chain to look at; time grows faster than it (default: %(default)s)",
     )
     add("--seed", type=int, default=0, metavar="INT", help="of random signs (default: %(default)s)")
     add(

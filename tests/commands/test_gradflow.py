@@ -4,11 +4,19 @@ import csv
 import dataclasses
 
 import pytest
+import torch
 
 from protcontact.cli import main
 from protcontact.commands import gradflow
+from protcontact.commands.gradflow import LOOKS
+from protcontact.data.splitfile import Assignment, write_assignments
+from protcontact.data.store import write_store
 from protcontact.gradflow.experiment import Check, Experiment, Result
 from protcontact.gradflow.experiments import ORDER, experiment
+from protcontact.models.encoders.recurrent import BiLSTM
+from protcontact.models.heads.bilinear import Bilinear
+from protcontact.training.module import ContactModule
+from tests.data.chains import random_chain
 
 SMALL = ["--depth", "4", "--width", "8"]
 
@@ -93,3 +101,63 @@ def test_every_field_of_every_experiment_is_an_option(name):
     for field in dataclasses.fields(experiment(name)):
         example = field.default[0] if isinstance(field.default, tuple) else field.default
         assert type(example) in (int, float, str), field.name
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Five chains of 50 to 90 residues in the test split."""
+    folder = tmp_path_factory.mktemp("data")
+    chains = [random_chain(f"c{n}", 50 + 10 * n, seed=n) for n in range(5)]
+    write_store(folder, chains)
+    rows = [Assignment(c.id, "test", c.id, len(c)) for c in chains]
+    write_assignments(folder / "splits.tsv", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    encoder = BiLSTM(channels=4, layers=1)
+    module = ContactModule(encoder, Bilinear)
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    file = tmp_path_factory.mktemp("checkpoint") / "model.ckpt"
+    torch.save(content, file)
+    return file
+
+
+def look(name, checkpoint, data, out, *more):
+    words = ["gradflow", name, "--checkpoint", checkpoint, "--data", data, "--out", out, *more]
+    return main([str(word) for word in words])
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_into_a_checkpoint(name, checkpoint, data, tmp_path, capsys):
+    assert look(name, checkpoint, data, tmp_path / "out", "--chains", "2") == 0
+    printed = capsys.readouterr()
+    assert f"{name}: " in printed.out and "chains 2/2" in printed.err
+    with (tmp_path / "out" / "readings.csv").open() as file:
+        assert len(list(csv.DictReader(file))) > 10
+    assert (tmp_path / "out" / "figure.png").is_file()
+
+
+def test_what_cannot_be_looked_into(checkpoint, data, tmp_path, capsys):
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes(checkpoint.read_bytes()[:1000])
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["model.head.left.weight"][0, 0] = float("nan")
+    torch.save(content, tmp_path / "nan.ckpt")
+    out = tmp_path / "out"
+    for arguments, message in (
+        ((broken, data, out), "broken.ckpt"),
+        ((tmp_path / "nan.ckpt", data, out), "head.left.weight has 1 of"),
+        ((tmp_path / "none.ckpt", data, out), "none.ckpt"),
+        ((checkpoint, tmp_path, out), str(tmp_path)),
+        ((checkpoint, data, out, "--max-length", "40"), "at most 40 residues"),
+        ((checkpoint, data, out, "--chains", "0"), "at least 1, not 0"),
+        ((checkpoint, data, out, "--split", "val"), "val split"),
+    ):
+        assert look("diagnose", *arguments) == 2, arguments
+        error = capsys.readouterr().err
+        assert message in error and error.count("error:") == 1
+    assert not out.exists()
