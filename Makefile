@@ -41,6 +41,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python scripts/bench/step.py
 	$(BIN)/python scripts/bench/gradflow_cost.py
 	$(BIN)/python scripts/bench/gradflow_truth.py
+	$(BIN)/python scripts/bench/probes.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -48,6 +48,19 @@ def test_cost_benchmark_prints_a_row_for_every_tool():
     assert float(waits["grad_norm + log_dict"][0]) > 100
 
 
+@pytest.mark.slow
+def test_probe_benchmark_prints_its_three_parts():
+    """The states that are held are counted, not timed: they are the same on every machine."""
+    small = ("--length", 16, "--batch", 1, "--rounds", 1, "--steps", 400, "--threads", 1)
+    done = run(SCRIPTS / "bench" / "probes.py", *small)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("BiLSTM", "Transformer", "loop over LSTMCell"))
+    rows = re.findall(r"T = +(\d+), K = +(\d+): +(\d+) ", done.stdout)
+    assert [(int(T), int(K)) for T, K, _ in rows] == [(40, 6), (400, 20), (400, 8)]
+    for T, K, held in (map(int, row) for row in rows):
+        assert T / K + K <= held <= T / K + 2 * K + 20
+
+
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
     """The table of the script that compares tools, and the folder of what was logged."""

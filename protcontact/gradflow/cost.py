@@ -24,7 +24,9 @@ def floating_operations(function: Callable[[], object]) -> int:
 
 
 def saved_bytes(function: Callable[[], Tensor]) -> int:
-    """Bytes kept for the backward pass, each piece of memory once; weights are not counted.
+    """Bytes kept for the backward pass, each piece of memory once.
+
+    Weights, and all else that is there before the pass and wants a gradient, are not counted.
 
     Args:
         function: A forward pass, whose output is dropped after the count.

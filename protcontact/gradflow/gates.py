@@ -44,16 +44,19 @@ class GateReport(NamedTuple):
 def gate_report(lstm: nn.LSTM, x: Tensor) -> list[GateReport]:
     """Take an LSTM apart on an input; it is run in eval mode's way, without dropout.
 
+    All is made again from the weights, step by step: a hook on the fused module would see what the
+    loss sends to its output, and nothing of what comes through time.
+
     Args:
         lstm: Any number of layers and directions, batch first, without projection.
-        x: ``(B, T, C)``.
+        x: ``(B, T, C)``, of the type of the weights. Every step counts, padding too.
 
     Returns:
         One report for each layer and direction, from the input on.
 
     Raises:
-        ValueError: If it is no such LSTM, x has another shape or no step, or a weight is not
-            finite.
+        ValueError: If it is no such LSTM, x has another shape or type or no step, or x or a
+            weight is not finite.
     """
     if not isinstance(lstm, nn.LSTM):
         inside = [name for name, part in lstm.named_modules() if isinstance(part, nn.LSTM)]
@@ -65,6 +68,10 @@ def gate_report(lstm: nn.LSTM, x: Tensor) -> list[GateReport]:
         raise ValueError("needs an LSTM with batch_first=True and without proj_size")
     if x.ndim != 3 or 0 in x.shape or x.shape[2] != lstm.input_size:
         raise ValueError(f"x must be (B, T, {lstm.input_size}), not empty, not {tuple(x.shape)}")
+    if x.dtype != lstm.all_weights[0][0].dtype:
+        raise ValueError(f"x must be {lstm.all_weights[0][0].dtype}, not {x.dtype}")
+    if not x.isfinite().all():
+        raise ValueError("x must be finite")
     refuse_nonfinite(lstm)
     ways = 1 + lstm.bidirectional
     found = []

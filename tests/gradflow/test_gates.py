@@ -113,11 +113,26 @@ def test_far_below_the_smallest_float():
         (nn.LSTM(C, H, proj_size=2, batch_first=True), sequence(), "without proj_size"),
         (nn.LSTM(C, H, batch_first=True), torch.zeros(1, 0, C), "not empty"),
         (nn.LSTM(C, H, batch_first=True), torch.zeros(1, 4, 9), r"must be \(B, T, 3\)"),
+        (nn.LSTM(C, H, batch_first=True), sequence(), "must be torch.float32, not torch.float64"),
+        (nn.LSTM(C, H, batch_first=True), torch.full((1, 4, C), math.inf), "x must be finite"),
     ],
 )
 def test_what_cannot_be_measured(module, x, message):
     with pytest.raises(ValueError, match=message):
         gate_report(module, x)
+
+
+def test_a_hook_on_the_fused_module_would_see_nothing_of_what_the_report_sees():
+    """The reason why all is made again: through time, nothing reaches the output's own gradient."""
+    lstm, x = nn.LSTM(C, H, batch_first=True).double(), sequence()
+    output, _ = lstm(x)
+    output.retain_grad()
+    output[:, -1].sum().backward()
+    assert torch.equal(output.grad[:, -1], torch.ones(B, H).double())
+    assert not output.grad[:, :-1].any()  # the direct term, and no more
+    [report] = gate_report(lstm, x)
+    assert report.full.isfinite().all()
+    assert (report.full[1:] < 0).all()
 
 
 def test_a_weight_that_is_not_a_number_is_named():

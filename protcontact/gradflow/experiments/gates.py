@@ -18,10 +18,13 @@ from protcontact.gradflow.experiment import (
     ratio_error,
     relative_error,
 )
-from protcontact.gradflow.gates import first_run, gate_report, of_cell
+from protcontact.gradflow.experiments.enhancer import chrono_initialise
+from protcontact.gradflow.gates import GateReport, first_run, gate_report, of_cell
 from protcontact.gradflow.recurrence import Layer, adjoint_scan
 
-FORGET = (0.5, 0.9, 0.99, 0.999)
+FORGET = (0.5, 0.9, 0.99)
+CHRONO = "chrono, f = 1 - 1/T"
+CHRONO_STEPS = (10, 100)  # T; of the gate's last bit T times as much is in its power
 OUTPUT = (-20.0, -10.0, -5.0, -2.0, 0.0, 2.0, 5.0)
 CLOSED = (-5.0, -10.0, -20.0)  # for which the closed form is checked
 
@@ -71,26 +74,37 @@ class GatesExperiment(Experiment):
 
     def measure(self) -> Result:
         """Gates by bias alone, then LSTMs with random weights."""
-        gates = (*FORGET, 1 - 1 / self.length)
+        biases = {f"f = {f:g}": _logit(f) for f in FORGET} | {CHRONO: math.log(self.length - 1)}
+        still = {
+            name: _still(self.length, self.width, forget=bias) for name, bias in biases.items()
+        }
         readings: list[Reading] = []
-        belts = {}
-        for f in gates:
-            belts[f] = of_cell(_still(self.length, self.width, forget=_logit(f)))[0]
-            readings += curve("belt", f"f = {f:g}", belts[f].tolist())
+        for name, layer in still.items():
+            readings += curve("belt", name, of_cell(layer)[0].tolist())
         doors = {bias: _through_the_door(self.width, bias, steps=10) for bias in OUTPUT}
         readings += curve("door", "nn.LSTM", [d[0] for d in doors.values()], OUTPUT)
         readings += curve("door", "closed form", [d[1] for d in doors.values()], OUTPUT)
         torch.manual_seed(self.seed)
-        left = {}
         x = torch.randn(1, self.length, self.width, dtype=torch.float64)
-        for bias in self.biases:
-            [report] = gate_report(_random(self.width, bias), x)
-            readings += curve("full", f"bias {bias:g}", report.full.tolist())
-            readings += curve("forget gates alone", f"bias {bias:g}", report.belt.tolist())
-            left[bias] = (report.means["f"], float(report.full[-1]), float(report.belt[-1]))
-        checks = [*_powers(belts), _door_check(doors), _scan(self.width), _fused(self.width)]
+        networks = {f"a bias of {bias:g}": _random(self.width, bias) for bias in self.biases}
+        networks["chrono biases"] = _random(self.width, 0.0)
+        chrono_initialise(networks["chrono biases"], self.length)
+        reports = {}
+        for name, lstm in networks.items():
+            [report] = reports[name] = gate_report(lstm, x)
+            readings += curve("full", name, report.full.tolist())
+            readings += curve("forget gates alone", name, report.belt.tolist())
+            readings += [Reading(f"{gate}_mean", name, 0, m) for gate, m in report.means.items()]
+        checks = [
+            *(_powers(name, layer) for name, layer in still.items()),
+            _chrono(),
+            _door_check(doors),
+            _scan(self.width),
+            _fused(self.width),
+        ]
+        left = {name: report for name, [report] in reports.items()}
         return Result(
-            readings, checks, _panels(readings, gates), _conclusion(doors, left, self.length)
+            readings, checks, _panels(readings, still), _conclusion(doors, left, self.length)
         )
 
 
@@ -132,13 +146,39 @@ def _random(width: int, bias: float) -> nn.LSTM:
     return lstm
 
 
-def _powers(belts: dict[float, Tensor]) -> list[Check]:
-    checks = []
-    for f, found in belts.items():
-        theory = torch.arange(len(found), dtype=torch.float64) * math.log10(f)
-        claim = f"forget gate {f:g}: |dc_T/dc_t| = f^(T-t), every distance"
-        checks.append(Check(claim, ratio_error(found, theory), 1e-11))
-    return checks
+def _gate(layer: Layer) -> float:
+    """Where the forget gate stands: within one bit of what its bias was made for."""
+    return float(layer.gates.f[0, -1, 0])
+
+
+def _carried(layer: Layer) -> Tensor:
+    """``(T,)``: gradient by c at distance 0, 1, ..., of a channel, sent 1 at the last step."""
+    B, T, H = layer.hidden.shape
+    direct = layer.hidden.new_zeros(B, T, 2 * H)
+    direct[:, -1, H:] = 1.0
+    with torch.no_grad():
+        return adjoint_scan(layer, direct).c[0, :, 0].flip(0)
+
+
+def _powers(name: str, layer: Layer) -> Check:
+    """As numbers, as far as they are normal ones."""
+    found, f = _carried(layer), _gate(layer)
+    true = torch.tensor([f**d for d in range(len(found))], dtype=torch.float64)
+    normal = true >= torch.finfo(torch.float64).tiny
+    claim = f"{name}, W = 0: dc_T/dc_t = f^(T-t), {int(normal.sum())} distances"
+    return Check(claim, relative_error(found[normal], true[normal]), 3e-15)
+
+
+def _chrono() -> Check:
+    found = [float(_carried(_still(T + 1, 1, forget=math.log(T - 1)))[-1]) for T in CHRONO_STEPS]
+    true = [((T - 1) / T) ** T for T in CHRONO_STEPS]
+    told = ", ".join(f"{value:.4f}" for value in true)
+    return Check(
+        f"b_f = log(T - 1), T = {', '.join(map(str, CHRONO_STEPS))}: ((T-1)/T)^T = {told} "
+        f"(1/e = {1 / math.e:.4f})",
+        relative_error(torch.tensor(found).double(), torch.tensor(true).double()),
+        3e-15,
+    )
 
 
 def _door_check(doors: dict[float, tuple[float, float]]) -> Check:
@@ -170,10 +210,9 @@ def _scan(width: int, steps: int = 50) -> Check:
     direct[:, -1, :width] = 1.0
     with torch.no_grad():
         scan = adjoint_scan(first_run(lstm.all_weights[0], x), direct)
-    error = relative_error(torch.cat([scan.h, scan.c], dim=2).norm(dim=2), true.norm(dim=2))
-    return Check(
-        "costates of (h, c) by the scan = autograd through the unrolled cell", error, 1e-13
-    )
+    apart = (torch.cat([scan.h, scan.c], dim=2) - true).norm(dim=2) / true.norm(dim=2)
+    claim = f"costates of (h, c), {steps} steps: scan = autograd through the unrolled cell"
+    return Check(claim, float(apart.max()), 3e-15)
 
 
 def _fused(width: int, steps: int = 20) -> Check:
@@ -187,21 +226,21 @@ def _fused(width: int, steps: int = 20) -> Check:
     return Check("a hook on the fused nn.LSTM sees 0 at every step but the last", seen, 0.0)
 
 
-def _panels(readings: list[Reading], gates: tuple[float, ...]) -> list[Panel]:
-    steps = range(1 + int(max(r.index for r in readings if r.probe == "belt")))
+def _panels(readings: list[Reading], still: dict[str, Layer]) -> list[Panel]:
+    belts = lines(readings, "belt")
     theory = [
-        Line("f^d" if f == gates[0] else "", steps, [d * math.log10(f) for d in steps], theory=True)
-        for f in gates
+        Line("" if place else "f^d", line.x, [d * math.log10(_gate(layer)) for d in line.x], True)
+        for place, (line, layer) in enumerate(zip(belts, still.values(), strict=True))
     ]
     measured, closed = lines(readings, "door")
-    full = lines(readings, "full")
+    full = [Line(line.label.removeprefix("a "), line.x, line.y) for line in lines(readings, "full")]
     alone = [
         Line("forget gates alone" if place == 0 else "", line.x, line.y, theory=True)
         for place, line in enumerate(lines(readings, "forget gates alone"))
     ]
     steps_back, decades = "steps back from the last", "log10 of the gradient"
     return [
-        Panel([*lines(readings, "belt"), *theory], steps_back, decades, "the belt: W = 0"),
+        Panel([*belts, *theory], steps_back, decades, "the belt: W = 0"),
         Panel(
             [measured, Line(closed.label, closed.x, closed.y, theory=True)],
             "bias of the output gate",
@@ -213,11 +252,12 @@ def _panels(readings: list[Reading], gates: tuple[float, ...]) -> list[Panel]:
 
 
 def _conclusion(
-    doors: dict[float, tuple[float, float]], left: dict[float, tuple[float, float, float]], T: int
+    doors: dict[float, tuple[float, float]], left: dict[str, GateReport], T: int
 ) -> str:
     told = ", ".join(
-        f"10^{full:.0f} with a bias of {bias:g} (mean gate {mean:.2f}; gates alone 10^{alone:.0f})"
-        for bias, (mean, full, alone) in left.items()
+        f"10^{float(report.full[-1]):.0f} with {name} (mean gate {report.means['f']:.2f}; gates "
+        f"alone 10^{float(report.belt[-1]):.0f})"
+        for name, report in left.items()
     )
     return (
         f"In an LSTM with random weights there is left after {T - 1} steps, by all paths: {told}. "
