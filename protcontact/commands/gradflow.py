@@ -7,6 +7,7 @@ DIR/index.html: a page that explains them from top to bottom. The exit status is
 
 `diagnose` and `jacobian-map` do the same with a trained model, on some chains of a data set.
 
+Examples:
   protcontact gradflow all --out gradient
   protcontact gradflow diagnose --checkpoint best.ckpt --data data --out diagnosis
   protcontact gradflow memory --length 2000 --out memory

@@ -2,10 +2,11 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from protcontact.gradflow.experiment import (
     lines,
     relative_error,
 )
-from protcontact.gradflow.layers import trainable
+from protcontact.gradflow.layers import Parameters, trainable
 from protcontact.gradflow.optimizer import copies, update_table, updates
 from protcontact.gradflow.stacks import stack
 from protcontact.gradflow.steps import MakeOptimizer, displacement, trained
@@ -30,8 +31,8 @@ from protcontact.models.encoders.recurrent import BiLSTM
 
 LR, MU, EPS, STEPS = 1e-3, 0.9, 1e-8, 100
 POWERS = range(-12, 7)
-SGD_RATES = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
-ADAM_RATES = (1e-3, 3e-3, 1e-2)
+LATE = 400  # steps after which momentum has all but 0.9^400 = 5e-19 of its speed
+DATA, LAYERS = 64, 3  # points for the deep network, layers of the BiLSTM
 
 
 def _sgd(lr: float, momentum: float = 0.0) -> MakeOptimizer:
@@ -42,11 +43,24 @@ def _adam(lr: float, eps: float = EPS) -> MakeOptimizer:
     return partial(Adam, lr=lr, eps=eps)
 
 
-RULES: dict[str, Callable[[], MakeOptimizer]] = {
-    "SGD": lambda: _sgd(LR),
-    "momentum 0.9": lambda: _sgd(LR, MU),
-    "Adam": lambda: _adam(LR),
+class Rule(NamedTuple):
+    """An optimizer by its learning rate, and the rates at which it trains the deep network.
+
+    Half decades: coarser ones may step over the one that works.
+    """
+
+    make: Callable[[float], MakeOptimizer]
+    rates: tuple[float, ...]
+
+
+Loss = Callable[[nn.Module], Tensor]
+
+RULES = {
+    "SGD": Rule(_sgd, (1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 1e1, 3e1, 1e2)),
+    "momentum 0.9": Rule(partial(_sgd, momentum=MU), (1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 1e1)),
+    "Adam": Rule(_adam, (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)),
 }
+COMPARED = ("SGD", "Adam")  # in a single step, where momentum is SGD
 
 
 @dataclass(frozen=True)
@@ -62,12 +76,12 @@ class OptimizerExperiment(Experiment):
         "A vanished gradient is small, but it still has a direction. SGD moves each weight in "
         "proportion to its gradient, so the early layers of a deep network stand still while the "
         "late ones learn. Adam divides each gradient by its own typical size: a layer whose "
-        "gradient is a million times smaller moves as far as the others. So it trains networks "
-        "that SGD cannot, as long as the gradient is larger than eps and than the noise on it."
+        "gradient is a million times smaller moves as far as the others. So it can train networks "
+        "that SGD does not, as long as the gradient is larger than eps and than the noise on it."
     )
     source: ClassVar = "Kingma and Ba 2015; Robbins and Monro 1951; Polyak 1964"
 
-    depth: int = field(default=6, metadata={"help": "sigmoid layers of the deep network"})
+    depth: int = field(default=8, metadata={"help": "sigmoid layers of the deep network"})
     width: int = field(default=32, metadata={"help": "units of a layer"})
     steps: int = field(default=1000, metadata={"help": "training steps of each network"})
 
@@ -87,53 +101,83 @@ class OptimizerExperiment(Experiment):
         """Constant gradients, then a deep network, then the package's BiLSTM."""
         scales = torch.tensor([10.0**k for k in POWERS], dtype=torch.float64)
         readings: list[Reading] = []
-        for name, make in RULES.items():
-            moved = displacement(make(), scales, STEPS).abs() / STEPS
+        for name, rule in RULES.items():
+            moved = displacement(rule.make(LR), scales, STEPS).abs() / STEPS
             readings += curve("step", name, moved.log10().tolist(), POWERS)
-        best = self._deep(readings)
-        self._blocks(readings)
-        return Result(
-            readings, _checks(scales), _panels(readings), _conclusion(readings, best, self)
-        )
-
-    def _deep(self, readings: list[Reading]) -> dict[str, float]:
-        """The same deep sigmoid network, at each learning rate."""
-        x = torch.randn(64, self.width, dtype=torch.float64)
-        truth = (x[:, 0] * x[:, 1] > 0).double()
-        start = nn.Sequential(
-            stack(self.depth, self.width, torch.sigmoid), nn.Linear(self.width, 1).double()
-        )
-
-        def loss(network: nn.Module) -> Tensor:
-            logits = network(x)[:, 0]
-            return functional.binary_cross_entropy_with_logits(logits, truth)
-
-        best = {}
-        for name, make, rates in (("SGD", _sgd, SGD_RATES), ("Adam", _adam, ADAM_RATES)):
+        start, loss, guess = self._deep()
+        best = {"guessing": guess}
+        readings.append(Reading("loss", "guessing", 0.0, guess))
+        for name, (make, rates) in RULES.items():
             losses = [trained(copy.deepcopy(start), loss, make(lr), self.steps) for lr in rates]
             readings += curve("loss", name, losses, [math.log10(lr) for lr in rates])
             best[name] = min(losses)
-        readings.append(Reading("loss", "chance", 0.0, _of_guessing(truth)))
-        best["chance"] = _of_guessing(truth)
-        return best
+        readings += _by_block("sigmoid", start, loss)
+        encoder, far = self._encoder()
+        readings += _by_block("BiLSTM", encoder, far)
+        checks = [*_checks(scales), *_of_weights(encoder, far)]
+        return Result(readings, checks, _panels(readings, guess), _conclusion(readings, best, self))
 
-    def _blocks(self, readings: list[Reading]) -> None:
-        """One step of each on the encoder of the package, which has residual connections."""
-        encoder = BiLSTM(channels=self.width, layers=3).double()
+    def _deep(self) -> tuple[nn.Module, Loss, float]:
+        """A deep sigmoid network, a task that one of its inputs solves, the loss of guessing."""
+        x = torch.randn(DATA, self.width, dtype=torch.float64)
+        truth = (x[:, 0] > 0).double()
+        layers = stack(self.depth, self.width, torch.sigmoid)
+        answer = nn.Linear(self.width, 1).double()
+        network = nn.Sequential(OrderedDict(layers=layers, answer=answer))
+
+        def loss(network: nn.Module) -> Tensor:
+            return functional.binary_cross_entropy_with_logits(network(x)[:, 0], truth)
+
+        return network, loss, _of_guessing(truth)
+
+    def _encoder(self) -> tuple[nn.Module, Loss]:
+        """The encoder of the package, which has residual connections, asked at its last residue."""
+        encoder = BiLSTM(channels=self.width, layers=LAYERS).double()
         tokens = torch.randint(0, 20, (4, 50))
         direction = torch.randn(encoder.out_channels, dtype=torch.float64)
-        for name, make in (("SGD", _sgd(LR)), ("Adam", _adam(LR))):
-            network = copy.deepcopy(encoder)
-            (network(tokens, tokens >= 0)[:, -1] @ direction).mean().backward()
-            optimizer = make(list(network.parameters()))
-            chosen = trainable(network)
-            before = copies(chosen.tensors)
-            optimizer.step()
-            table = update_table(chosen.tensors, before)
-            for place, (block, values) in enumerate(updates(table, chosen.names).items()):
-                readings.append(Reading("ratio", name, place, math.log10(values["ratio"])))
-                if name == "Adam":
-                    readings.append(Reading(f"block: {block}", name, place, values["cos_grad"]))
+
+        def loss(network: nn.Module) -> Tensor:
+            return (network(tokens, tokens >= 0)[:, -1] @ direction).mean()
+
+        return encoder, loss
+
+
+class _Step(NamedTuple):
+    """Weights before a step, and the same after it with the gradient that it used."""
+
+    before: list[Tensor]
+    chosen: Parameters
+
+
+def _first(name: str, start: nn.Module, loss: Loss) -> _Step:
+    network = copy.deepcopy(start)
+    loss(network).backward()
+    optimizer = RULES[name].make(LR)(list(network.parameters()))
+    chosen = trainable(network)
+    before = copies(chosen.tensors)
+    optimizer.step()
+    return _Step(before, chosen)
+
+
+def _by_block(kind: str, start: nn.Module, loss: Loss) -> list[Reading]:
+    """log10 of update over weight, and its cosine with the gradient, by block.
+
+    A block ``forward_lstms.2`` is read as ``BiLSTM, SGD: forward_lstms`` at index 2.
+    """
+    readings = []
+    for name in COMPARED:
+        before, (names, tensors) = _first(name, start, loss)
+        for block, values in updates(update_table(tensors, before), names).items():
+            part, _, place = block.rpartition(".")
+            index, part = (int(place), part) if place.isdigit() else (0, block)
+            where = f"{kind}, {name}: {part}"
+            readings.append(Reading("log10_ratio", where, index, _log10(values["ratio"])))
+            readings.append(Reading("cos_grad", where, index, values["cos_grad"]))
+    return readings
+
+
+def _log10(x: float) -> float:
+    return math.log10(x) if x > 0 else -math.inf
 
 
 def _of_guessing(truth: Tensor) -> float:
@@ -147,61 +191,102 @@ def _checks(scales: Tensor) -> list[Check]:
     adam = displacement(_adam(LR, eps=0.0), signed, STEPS)
     with_eps = displacement(_adam(LR), signed, STEPS)
     sgd = displacement(_sgd(LR), signed, STEPS)
+    doubled = displacement(_sgd(LR), 2.0**40 * signed, STEPS)
     momentum = displacement(_sgd(LR, MU), signed, STEPS)
+    late = displacement(_sgd(LR, MU), signed, LATE + 1) - displacement(_sgd(LR, MU), signed, LATE)
     summed = sum((1 - MU ** (k + 1)) / (1 - MU) for k in range(STEPS))
     shrunk = signed / (signed.abs() + EPS)
     return [
         Check(
             f"Adam, eps = 0: {STEPS} steps of g move by -n lr sign(g), g = 1e-12 ... 1e6",
             relative_error(adam, -STEPS * LR * signed.sign()),
-            1e-14,
+            1e-15,
         ),
-        Check("Adam: -n lr g / (|g| + eps)", relative_error(with_eps, -STEPS * LR * shrunk), 1e-12),
-        Check("SGD: -n lr g", relative_error(sgd, -STEPS * LR * signed), 1e-13),
+        Check("Adam: -n lr g / (|g| + eps)", relative_error(with_eps, -STEPS * LR * shrunk), 5e-15),
+        Check("SGD: -n lr g", relative_error(sgd, -STEPS * LR * signed), 5e-15),
+        Check("SGD: 2^40 g moves 2^40 times as far", relative_error(doubled, 2.0**40 * sgd), 0.0),
         Check(
             "momentum: -lr g sum (1 - mu^(k+1)) / (1 - mu)",
             relative_error(momentum, -LR * summed * signed),
-            1e-13,
+            5e-15,
+        ),
+        Check(
+            f"momentum, step {LATE + 1}: -lr g / (1 - mu)",
+            relative_error(late, -LR / (1 - MU) * signed),
+            1e-12,
         ),
     ]
 
 
-def _panels(readings: Sequence[Reading]) -> list[Panel]:
+def _of_weights(start: nn.Module, loss: Loss) -> list[Check]:
+    """The same for each weight of a network, in units of lr: the step is one of 1e-3."""
+    forms: dict[str, Callable[[Tensor], Tensor]] = {
+        "SGD": lambda g: g,
+        "Adam": lambda g: g / (g.abs() + EPS),
+    }
+    checks = []
+    for name, form in forms.items():
+        before, chosen = _first(name, start, loss)
+        apart = max(
+            float(((old - new.detach()) / LR - form(new.grad)).abs().max())
+            for old, new in zip(before, chosen.tensors, strict=True)
+            if new.grad is not None
+        )
+        claim = f"{name}, first step: the same for every weight of the BiLSTM, in units of lr"
+        checks.append(Check(claim, apart, 2e-12))
+    return checks
+
+
+def _panels(readings: Sequence[Reading], guess: float) -> list[Panel]:
     closed = [LR * 10.0**k / (10.0**k + EPS) for k in POWERS]
     theory = Line("lr g / (g + eps)", POWERS, [math.log10(v) for v in closed], theory=True)
-    sgd, adam, chance = lines(readings, "loss")
+    ratios = lines(readings, "log10_ratio")
+    layers = [
+        Line(line.label.removeprefix("sigmoid, ").removesuffix(": layers"), line.x, line.y)
+        for line in ratios
+        if line.label.endswith(": layers")
+    ]
+    lstms = [
+        Line(line.label.removeprefix("BiLSTM, "), line.x, line.y)
+        for line in ratios
+        if line.label.endswith("_lstms")
+    ]
+    update, one = "log10 of update / weight", f"the first step, lr = {LR:g}"
     return [
         Panel(
             [*lines(readings, "step"), theory],
             "log10 of the gradient",
             "log10 of the mean step",
-            f"constant gradient, lr = {LR:g}",
+            f"constant gradient, {STEPS} steps, lr = {LR:g}",
         ),
         Panel(
-            [sgd, adam],
+            [line for line in lines(readings, "loss") if line.label in RULES],
             "log10 of the learning rate",
             "loss after training (nats)",
             "deep sigmoid network (grey: guessing)",
             ylog=True,
-            level=chance.y[0],
+            level=guess,
         ),
-        Panel(
-            lines(readings, "ratio"),
-            "block of the BiLSTM, from the input",
-            "log10 of update / weight",
-            f"one step, lr = {LR:g}",
-        ),
+        Panel(layers, "layer of the deep network, from the input", update, one),
+        Panel(lstms, "layer of the BiLSTM, from the input", update, one),
     ]
 
 
 def _conclusion(
-    readings: Sequence[Reading], best: dict[str, float], sizes: OptimizerExperiment
+    readings: Sequence[Reading], best: Mapping[str, float], sizes: OptimizerExperiment
 ) -> str:
     step = {(r.where, r.index): 10**r.value for r in readings if r.probe == "step"}
     adam, sgd = (step[name, 6.0] / step[name, -6.0] for name in ("Adam", "SGD"))
+    losses = ", ".join(f"{best[name]:.2g} with {name}" for name in RULES)
+    ratios = {line.label: line.y for line in lines(readings, "log10_ratio")}
+    first, last = (
+        {name: ratios[f"sigmoid, {name}: layers"][place] for name in COMPARED} for place in (0, -1)
+    )
+    less = " and ".join(f"10^{first[name] - last[name]:.1f} with {name}" for name in COMPARED)
     return (
         f"Between gradients of 1e-6 and 1e6 the step of Adam differs by a factor of {adam:.3g}, "
-        f"that of SGD by {sgd:.3g}. A network of {sizes.depth} sigmoid layers ends, after "
-        f"{sizes.steps} steps at the best of its learning rates, at a loss of {best['SGD']:.3f} "
-        f"with SGD and {best['Adam']:.3f} with Adam, where guessing has {best['chance']:.3f}."
+        f"that of SGD by {sgd:.3g}. In a network of {sizes.depth} sigmoid layers the first step "
+        f"moves the first layer by {less} of what it moves the last, in units of their weights, "
+        f"and after {sizes.steps} steps, at the best of its learning rates, the loss is {losses}, "
+        f"where guessing has {best['guessing']:.2g}."
     )

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from protcontact.gradflow.experiments.attention import AttentionExperiment, Blocks
+from protcontact.gradflow.cost import floating_operations
+from protcontact.gradflow.experiments.attention import (
+    AttentionExperiment,
+    Blocks,
+    _alike,
+    _value,
+    run_block,
+)
 from protcontact.models.encoders.transformer import Transformer
 
 SMALL = {"length": 80, "width": 32, "lengths": (16, 32, 64, 128)}
@@ -18,6 +25,21 @@ def test_blocks_are_those_of_the_encoder():
     for maps in (True, False):
         found = Blocks(encoder, maps)(encoder.embedding(tokens))
         torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_uniform_attention_is_flat_for_every_pair(maps):
+    """GRADFLOW's row: norm of W_V / L for every (i, j), spread 0; and on i = j the residual."""
+    torch.manual_seed(0)
+    L, block = 11, _alike(32)
+    x = torch.randn(1, L, 32, dtype=torch.float64)
+    whole = torch.autograd.functional.jacobian(lambda x: run_block(block, x, maps)[0], x)
+    found = whole[:, :, 0].transpose(1, 2)  # (i, j, C, C)
+    value = _value(block)
+    norms = found.flatten(2).norm(dim=2)[~torch.eye(L, dtype=torch.bool)]
+    assert norms.max() == norms.min() == pytest.approx(float(value.norm()) / L, rel=1e-14)
+    true = value / L + torch.eye(L).double()[:, :, None, None] * torch.eye(32).double()
+    torch.testing.assert_close(found, true.expand_as(found), rtol=1e-13, atol=1e-15)
 
 
 def test_what_is_read():
@@ -42,6 +64,20 @@ def test_a_network_that_costs_something_else_does_not_pass(monkeypatch):
     claims = [check.claim for check in AttentionExperiment(**SMALL).run().checks if not check.holds]
     assert any("bytes held, LSTM" in claim for claim in claims)
     assert any("bytes held, fused" in claim for claim in claims)
+    assert any("of these c = 1 maps" in claim for claim in claims)  # a constant is a polynomial
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_the_checks_count_every_operation(monkeypatch, factor):
+    monkeypatch.setattr(
+        "protcontact.gradflow.experiments.attention.floating_operations",
+        lambda run: factor * floating_operations(run) // 2,
+    )
+    failed = [check.claim for check in AttentionExperiment(**SMALL).run().checks if not check.holds]
+    assert [claim for claim in failed if claim.startswith("operations")] == (
+        [] if factor == 2 else failed
+    )
+    assert len(failed) == (0 if factor == 2 else 2)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from protcontact.gradflow.experiments.gates import GatesExperiment, _still, _through_the_door
+from protcontact.gradflow.experiments.gates import (
+    CHRONO,
+    GatesExperiment,
+    _still,
+    _through_the_door,
+)
 from protcontact.gradflow.recurrence import adjoint_scan
 
 SMALL = {"length": 30, "width": 4}
@@ -14,10 +19,28 @@ SMALL = {"length": 30, "width": 4}
 def test_what_is_read():
     result = GatesExperiment(**SMALL).run()
     last = {(r.probe, r.where): r.value for r in result.readings}
-    chrono = last["belt", f"f = {29 / 30:g}"]
-    assert chrono == pytest.approx(29 * math.log10(29 / 30), abs=1e-12)
-    assert last["full", "bias 6"] > last["full", "bias 0"] + 3
-    assert last["forget gates alone", "bias 6"] > last["forget gates alone", "bias 2"]
+    assert last["belt", CHRONO] == pytest.approx(29 * math.log10(29 / 30), abs=1e-12)
+    assert last["full", "a bias of 6"] > last["full", "a bias of 0"] + 3
+    alone = [
+        last["forget gates alone", name]
+        for name in ("a bias of 0", "a bias of 2", "a bias of 6", "chrono biases")
+    ]
+    assert alone[0] < alone[1] < min(alone[2:])
+    assert last["f_mean", "a bias of 6"] > 0.99
+
+
+@pytest.mark.parametrize("length", [3, 10, 100])
+def test_no_number_is_read_twice(length):
+    """1 - 1/T was a forget gate that others had too, for T = 10, 100 and 1,000."""
+    readings = GatesExperiment(length=length, width=2).run().readings
+    assert len({(r.probe, r.where, r.index) for r in readings}) == len(readings)
+
+
+def test_the_checks_see_a_gate_that_is_off_in_its_last_bits(monkeypatch):
+    monkeypatch.setattr("protcontact.gradflow.experiments.gates._gate", lambda layer: 0.9 + 2e-15)
+    failed = [check.claim for check in GatesExperiment(**SMALL).run().checks if not check.holds]
+    assert any("f = 0.9, W = 0" in claim for claim in failed)
+    assert any("output biases" in claim for claim in failed)
 
 
 @pytest.mark.parametrize("output", [-5.0, -10.0, -20.0])
@@ -32,9 +55,9 @@ def test_a_closed_output_gate_blocks_the_gradient(output):
     opened, c = 1 / (1 + math.exp(-output)), float(layer.cells[0, -1, 0])
     true = opened * (1 - math.tanh(c) ** 2) * f**steps
     assert found == pytest.approx(true, rel=2e-15)
-    measured, closed = _through_the_door(1, output, steps)
-    assert measured == pytest.approx(math.log10(true), abs=1e-14)
-    assert closed == pytest.approx(measured, abs=1e-14)
+    measured, closed = _through_the_door(3, output, steps)
+    assert measured == found
+    assert closed == pytest.approx(true, rel=2e-15)
 
 
 @pytest.mark.parametrize("T", [10, 100])
