@@ -22,8 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from protcontact.atomic import write_text
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
@@ -149,13 +147,14 @@ def _add_field(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]")
     several = isinstance(default, tuple)
     example = default[0] if several else default
     shown = " ".join(map(str, default)) if several else default
+    limits = f", {field.metadata['limits']}" if "limits" in field.metadata else ""
     parser.add_argument(
         f"--{field.name.replace('_', '-')}",
         type=type(example),
         nargs="+" if several else None,
         default=default,
         metavar=type(example).__name__.upper(),
-        help=f"{field.metadata['help']} (default: {shown})",
+        help=f"{field.metadata['help']}{limits} (default: {shown})",
     )
 
 
@@ -165,8 +164,6 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0, or 1 if a check fails.
     """
-    if args.experiment not in LOOKS:
-        torch.set_num_threads(1)  # experiments are many small products: threads only wait
     if args.experiment == ALL:
         return _run_all(args.out, args.seed)
     if args.experiment in LOOKS:

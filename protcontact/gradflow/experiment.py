@@ -8,8 +8,8 @@ experiment is a dataclass: its fields are what a person may change (they become 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
@@ -74,6 +74,50 @@ class Result:
         return all(check.holds for check in self.checks)
 
 
+class Limits(NamedTuple):
+    """Of a size of an experiment, or of each of several.
+
+    Attributes:
+        least: Smallest value.
+        most: Largest value.
+        multiple: Of what it must be a multiple; 0 for any number.
+        why: What goes wrong beyond.
+    """
+
+    least: float = 1
+    most: float = math.inf
+    multiple: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        """What is allowed."""
+        if self.multiple:
+            return f"a multiple of {self.multiple}"
+        if self.most < math.inf:
+            return f"{self.least:g} ... {self.most:g}"
+        return "finite" if self.least == -math.inf else f">= {self.least:g}"
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse what is outside.
+
+        Raises:
+            ValueError: If a value is, or there is none.
+        """
+        several = isinstance(value, tuple)
+        for one in value if several else (value,):
+            inside = math.isfinite(one) and self.least <= one <= self.most
+            if not inside or (self.multiple and one % self.multiple):
+                why = f" ({self.why})" if self.why else ""
+                raise ValueError(f"{name} must be {self}, not {one}{why}")
+        if several and not value:
+            raise ValueError(f"{name} must be one number or more")
+
+
+def size(default: Any, help: str, **limits: Any) -> Any:
+    """A field of an experiment: its default, what it is, and the fields of its `Limits`."""
+    return field(default=default, metadata={"help": help, "limits": Limits(**limits)})
+
+
 @dataclass(frozen=True)
 class Experiment(ABC):
     """A claim that can be run. Fields are its sizes, all with defaults.
@@ -93,15 +137,29 @@ class Experiment(ABC):
 
     seed: int = field(default=0, kw_only=True, metadata={"help": "of all random numbers"})
 
+    def __post_init__(self) -> None:
+        """Refuse values outside the limits of their `size`: a ValueError says what is allowed."""
+        for entry in fields(self):
+            if "limits" in entry.metadata:
+                entry.metadata["limits"].check(entry.name, getattr(self, entry.name))
+
     @abstractmethod
     def measure(self) -> Result:
         """Measure, on the CPU, with torch's random numbers seeded by `seed`."""
 
     def run(self) -> Result:
-        """Measure, and leave the random numbers as they were."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return self.measure()
+        """Measure on one thread, and leave the random numbers and the threads as they were.
+
+        An experiment is many small products, for which threads only wait for each other.
+        """
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                return self.measure()
+        finally:
+            torch.set_num_threads(threads)
 
 
 def curve(

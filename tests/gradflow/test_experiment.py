@@ -16,6 +16,7 @@ from protcontact.gradflow.experiment import (
     lines,
     ratio_error,
     relative_error,
+    size,
 )
 
 
@@ -75,3 +76,55 @@ def test_errors_of_logarithms():
     assert error([-math.inf, 1.0], [-math.inf, 1.0]) == 0
     assert error([-math.inf], [0.0]) == 1
     assert math.isnan(error([math.nan], [0.0]))
+
+
+@dataclass(frozen=True)
+class Sized(Draws):
+    """With limits of each kind."""
+
+    depth: int = size(5, "of it")
+    width: int = size(8, "of it", multiple=8)
+    gain: float = size(1.0, "of it", least=0.5, most=2.0, why="it blows up")
+    lengths: tuple[int, ...] = size((4, 8), "of it", least=2)
+    biases: tuple[float, ...] = size((0.0,), "of it", least=-math.inf)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"depth": 0}, "depth must be >= 1, not 0"),
+        ({"width": 12}, "width must be a multiple of 8, not 12"),
+        ({"width": 0}, "width must be a multiple of 8, not 0"),
+        ({"gain": 2.5}, r"gain must be 0.5 ... 2, not 2.5 \(it blows up\)"),
+        ({"gain": math.nan}, "gain must be 0.5 ... 2, not nan"),
+        ({"lengths": (4, 1)}, "lengths must be >= 2, not 1"),
+        ({"lengths": ()}, "lengths must be one number or more"),
+        ({"biases": (-3.0, -math.inf)}, "biases must be finite, not -inf"),
+    ],
+)
+def test_sizes_have_limits(values, message):
+    with pytest.raises(ValueError, match=message):
+        Sized(**values)
+
+
+def test_within_the_limits():
+    one = Sized(depth=1, width=16, gain=0.5, lengths=(2,), biases=(-3.0, 4.0), seed=3)
+    assert (one.depth, one.width, one.seed) == (1, 16, 3)
+
+
+class Threads(Draws):
+    """On how many threads?"""
+
+    def measure(self):
+        """Count them."""
+        return Result([Reading("", "", 0, torch.get_num_threads())], [], [], "")
+
+
+def test_one_thread_and_then_as_many_as_before():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert Threads().run().readings[0].value == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,7 +1,7 @@
 """What does an activation function do to a gradient that passes through many layers?"""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -19,6 +19,7 @@ from protcontact.gradflow.experiment import (
     lines,
     ratio_error,
     relative_error,
+    size,
 )
 from protcontact.gradflow.linear import dense, vjp
 from protcontact.gradflow.stacks import Activation, StackLayer, stack
@@ -51,17 +52,8 @@ class ActivationExperiment(Experiment):
     )
     source: ClassVar = "Glorot and Bengio 2010; He et al. 2015"
 
-    depth: int = field(default=50, metadata={"help": "number of layers"})
-    width: int = field(default=256, metadata={"help": "units of a layer"})
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is below 1.
-        """
-        if min(self.depth, self.width) < 1:
-            raise ValueError(f"depth and width must be >= 1, not {self.depth} and {self.width}")
+    depth: int = size(50, "number of layers")
+    width: int = size(256, "units of a layer")
 
     def measure(self) -> Result:
         """Follow a random cotangent through each stack."""

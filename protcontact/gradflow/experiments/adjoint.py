@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from protcontact.gradflow.experiment import (
     Result,
     curve,
     lines,
+    size,
 )
 from protcontact.gradflow.linear import log_norms, matrix, scaled, vjp
 from protcontact.gradflow.lyapunov import linear_exponents
@@ -58,36 +59,22 @@ class AdjointExperiment(Experiment):
     )
     source: ClassVar = "Pontryagin et al. 1962; LeCun 1988; Benettin et al. 1980"
 
-    length: int = field(default=200, metadata={"help": "residues that RNN and LSTM read"})
-    hidden: int = field(default=32, metadata={"help": "units of the RNN and of the LSTM"})
-    controls: int = field(default=64, metadata={"help": "steps of the pendulum"})
-    orbit: int = field(default=2000, metadata={"help": "steps of the orbits of the RNN"})
-    gains: tuple[float, ...] = field(
-        default=(0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0),
-        metadata={"help": "of the recurrent weights: their standard deviation times sqrt(hidden)"},
+    length: int = size(
+        200,
+        "residues that RNN and LSTM read",
+        most=LONGEST,
+        why="torch's own gradients leave the range of floats beyond",
     )
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is too small, or the length or a gain too large.
-        """
-        if not 1 <= self.length <= LONGEST:
-            raise ValueError(
-                f"length must be 1 ... {LONGEST}, not {self.length}: torch's own gradients leave "
-                "the range of floats beyond"
-            )
-        if self.hidden < 1 or self.controls < 16 or self.orbit <= TRANSIENT:
-            raise ValueError(
-                f"hidden must be >= 1, controls >= 16 (of a swing) and orbit > {TRANSIENT}, not "
-                f"{self.hidden}, {self.controls} and {self.orbit}"
-            )
-        if not self.gains or not all(0 < gain <= STEEPEST for gain in self.gains):
-            raise ValueError(
-                f"gains must be > 0 and <= {STEEPEST:g}, and one or more, not {self.gains}: "
-                "beyond, tanh saturates until its slope is 0 in float64"
-            )
+    hidden: int = size(32, "units of the RNN and of the LSTM")
+    controls: int = size(64, "steps of the pendulum", least=16)
+    orbit: int = size(2000, "steps of the orbits of the RNN", least=TRANSIENT + 1)
+    gains: tuple[float, ...] = size(
+        (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0),
+        "of the recurrent weights: their standard deviation times sqrt(hidden)",
+        least=0.01,
+        most=STEEPEST,
+        why="beyond, tanh saturates until its slope is 0 in float64",
+    )
 
     def measure(self) -> Result:
         """Two recurrences, a pendulum, a linear-quadratic problem, and orbits."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from protcontact.gradflow.experiment import (
     curve,
     lines,
     relative_error,
+    size,
 )
 from protcontact.gradflow.long_memory import long_memory
 from protcontact.gradflow.memory import memory_curve
@@ -72,10 +73,15 @@ class AttentionExperiment(Experiment):
     )
     source: ClassVar = "Vaswani et al. 2017; Dao et al. 2022 (fused attention)"
 
-    length: int = field(default=1000, metadata={"help": "residues of the chain of the curves"})
-    width: int = field(default=32, metadata={"help": "channels, a multiple of 32"})
-    lengths: tuple[int, ...] = field(
-        default=(64, 128, 256, 512, 1024), metadata={"help": "residues at which cost is counted"}
+    length: int = size(1000, "residues of the chain of the curves", least=2)
+    width: int = size(
+        32,
+        "channels",
+        multiple=32,
+        why="fused attention wants 8 channels in a head",
+    )
+    lengths: tuple[int, ...] = size(
+        (64, 128, 256, 512, 1024), "residues at which cost is counted", least=2
     )
 
     def __post_init__(self) -> None:
@@ -84,15 +90,10 @@ class AttentionExperiment(Experiment):
         Raises:
             ValueError: If one is out of its range.
         """
+        super().__post_init__()
         rising = all(b == 2 * a for a, b in zip(self.lengths, self.lengths[1:], strict=False))
-        if self.length < 2 or self.width < 32 or self.width % 32 or len(self.lengths) < 4:
-            raise ValueError(
-                "length must be >= 2, width a multiple of 32 (fused attention wants 8 channels in "
-                "a head), and lengths 4 or more, not "
-                f"{self.length}, {self.width} and {self.lengths}"
-            )
-        if not rising or self.lengths[0] < 2:
-            raise ValueError(f"lengths must double, from 2 or more on, not {self.lengths}")
+        if not rising or len(self.lengths) < 4:
+            raise ValueError(f"lengths must be 4 or more that double, not {self.lengths}")
 
     def measure(self) -> Result:
         """Curves by distance, counts by length."""

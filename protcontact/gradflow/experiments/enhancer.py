@@ -1,7 +1,7 @@
 """How far does a gradient reach along DNA, where an enhancer may be 50,000 bases from its gene?"""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -20,9 +20,10 @@ from protcontact.gradflow.experiment import (
     lines,
     ratio_error,
     relative_error,
+    size,
 )
 from protcontact.gradflow.linear import log_norms, scan_scaled
-from protcontact.gradflow.long_memory import long_memory
+from protcontact.gradflow.long_memory import LongMemory, long_memory
 
 BASES = 4
 NEAR, SHOWN = 100, 500  # distances that are all shown, and points of the rest of a curve
@@ -35,33 +36,24 @@ class EnhancerExperiment(Experiment):
     title: ClassVar = "Over 50,000 bases a gradient is a number with thousands of zeros"
     formula: ClassVar = (
         "log |lambda_t| = log |unit_t| + sum of log scales   (each step is linear)\n"
-        "forget gate f alone: f^T;   chrono bias b_f = log(T - 1): f^T = ((T - 1) / T)^T -> 1/e"
+        "forget gate f alone: f^T;   chrono bias b_f = log(T - 1): f^T = ((T - 1) / T)^T -> 1/e\n"
+        "attention that asks nothing (W_QK = 0): |r^T W_O W_V| / T for every base"
     )
     explanation: ClassVar = (
         "An enhancer can act on a gene 50,000 bases away, so a network that reads DNA base by base "
         "must carry a gradient through 50,000 steps. No float holds what is left of it; here only "
-        "its logarithm is kept, and only every 200th or so state, so that memory stays small. An "
-        "LSTM whose forget gates start nearly closed against forgetting (chrono initialisation: "
-        "biases drawn so that units forget over 1 ... T steps) begins where another would have to "
-        "learn to come. Attention has one step to every base, and divides what it has among them."
+        "its logarithm is kept, and only every 200th or so state, so that memory stays small. "
+        "Chrono initialisation draws the biases of an LSTM's forget gates so that its units forget "
+        "over 1 ... T steps: it begins where another would have to learn to come, with input gates "
+        "nearly shut. Attention has one step to every base, the farthest as the nearest, and "
+        "divides what it has among all."
     )
     source: ClassVar = (
         "Tallec and Ollivier 2018; Chen et al. 2016 (recomputation); Vaswani et al. 2017"
     )
 
-    length: int = field(default=50_000, metadata={"help": "bases"})
-    width: int = field(default=32, metadata={"help": "channels of each network"})
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is too small.
-        """
-        if self.length < NEAR or self.width < 2:
-            raise ValueError(
-                f"length must be >= {NEAR} and width >= 2, not {self.length} and {self.width}"
-            )
+    length: int = size(50_000, "bases", least=NEAR)
+    width: int = size(32, "channels of each network", least=2)
 
     def measure(self) -> Result:
         """Measure each network on the same random bases."""
@@ -71,24 +63,21 @@ class EnhancerExperiment(Experiment):
         lstm = nn.LSTM(BASES, self.width, batch_first=True).double()
         chrono = nn.LSTM(BASES, self.width, batch_first=True).double()
         chrono_initialise(chrono, self.length)
+        sent = _signs(2, self.width)
+        back = long_memory(rnn, x.expand(2, -1, -1), sent)
         logs = {
-            "RNN": _recurrent(rnn, x),
+            "RNN": back.inputs[0],
             "LSTM": _recurrent(lstm, x),
             "LSTM, chrono": _recurrent(chrono, x),
             "attention": _attention(x, self.width),
         }
-        readings: list[Reading] = []
-        for name, values in logs.items():
-            places = _places(len(values))
-            readings += curve("log10_gradient", name, values[places].tolist(), places)
-            readings.append(Reading("reach_1e-3", name, self.length, float(reach(values[None])[0])))
+        readings = [r for name, values in logs.items() for r in _readings(values, name)]
         checks = [
-            *_duality(rnn, x),
-            _bias_only(self.length, self.width),
-            _chrono_limit(self.length),
+            *_duality(rnn, x, back, sent),
+            *_biases(self.length, self.width),
             _uniform(self.length, self.width),
         ]
-        return Result(readings, checks, _panels(readings), _conclusion(logs))
+        return Result(readings, checks, _panels(readings), _conclusion(readings, self.length))
 
 
 def chrono_initialise(lstm: nn.LSTM, longest: int) -> None:
@@ -114,59 +103,63 @@ def chrono_initialise(lstm: nn.LSTM, longest: int) -> None:
                 bias[:H] = -bias[H : 2 * H]
 
 
-def _recurrent(recurrence: nn.RNNBase, x: Tensor) -> Tensor:
-    """Of h at the last base; the LSTM's c has a share from one step back on."""
-    size = recurrence.hidden_size
-    cotangent = (torch.randint(0, 2, (1, size)) * 2 - 1).double()
-    if isinstance(recurrence, nn.LSTM):
-        cotangent = torch.cat([cotangent, torch.zeros_like(cotangent)], dim=1)
-    logs = long_memory(recurrence, x, cotangent).curve[0]
-    return logs - logs[0]
+def _signs(count: int, width: int) -> Tensor:
+    return torch.randint(0, 2, (count, width)).double() * 2 - 1
+
+
+def _recurrent(lstm: nn.LSTM, x: Tensor) -> Tensor:
+    """``(L,)``: log10 of the gradient of h at the last base by each base, the last first."""
+    sent = _signs(1, lstm.hidden_size)
+    return long_memory(lstm, x, torch.cat([sent, torch.zeros_like(sent)], dim=1)).inputs[0]
 
 
 def _attention(x: Tensor, width: int) -> Tensor:
-    """The last base asks all; only its row of the map is made, so memory is O(T)."""
+    """The same of the output of attention; bases are vectors drawn at random."""
     embedding = torch.randn(BASES, width, dtype=torch.float64)
     attention = nn.MultiheadAttention(width, 1, batch_first=True).double()
-    keys = (x @ embedding).requires_grad_()
-    logs = _last_row(attention, keys)
-    return logs - logs[0]
+    return _last_row(attention, x @ embedding, _signs(1, width))
 
 
-def _last_row(attention: nn.MultiheadAttention, keys: Tensor) -> Tensor:
-    """log10 of the gradient of the last output by each input, the last first."""
-    y, _ = attention(keys[:, -1:].detach(), keys, keys, need_weights=False)
-    signs = (torch.randint(0, 2, y.shape) * 2 - 1).to(y)
-    (answer,) = torch.autograd.grad(y, keys, signs)
+def _last_row(attention: nn.MultiheadAttention, x: Tensor, sent: Tensor) -> Tensor:
+    """The last base asks all; only its row of the map is made, so memory is O(L)."""
+    leaf = x.detach().requires_grad_()
+    y, _ = attention(leaf[:, -1:], leaf, leaf, need_weights=False)
+    (answer,) = torch.autograd.grad(y[:, 0], leaf, sent)
     return torch.linalg.vector_norm(answer[0], dim=1).log10().flip(0)
 
 
-def _places(count: int) -> list[int]:
-    """The first `NEAR` distances and `SHOWN` more, spread evenly."""
-    even = torch.linspace(0, count - 1, SHOWN).round().long().tolist()
-    return sorted({*range(min(count, NEAR)), *even})
+def _readings(logs: Tensor, where: str) -> list[Reading]:
+    """The curve relative to distance 0, thinned: `NEAR` distances, then `SHOWN` spread evenly."""
+    even = torch.linspace(0, len(logs) - 1, SHOWN).round().long().tolist()
+    places = sorted({*range(min(len(logs), NEAR)), *even})
+    relative, neighbours = logs - logs[0], logs[1:] - logs[1]
+    return [
+        *curve("log10_gradient", where, relative[places].tolist(), places),
+        Reading("log10_at_0", where, 0, float(logs[0])),
+        Reading("reach_1e-3", where, len(logs), float(reach(relative[None])[0])),
+        Reading("reach_1e-3_of_neighbour", where, len(logs), 1 + float(reach(neighbours[None])[0])),
+    ]
 
 
 @torch.no_grad()
-def _duality(rnn: nn.RNN, x: Tensor) -> list[Check]:
-    """The same Jacobians forwards and backwards."""
-    u, r = torch.randn(2, 1, rnn.hidden_size, dtype=torch.float64)
+def _duality(rnn: nn.RNN, x: Tensor, back: LongMemory, sent: Tensor) -> list[Check]:
+    """The same Jacobians, written out, forwards: what becomes of a small disturbance u of h."""
+    u = torch.randn(1, rnn.hidden_size, dtype=torch.float64)
     states, W = rnn(x)[0], rnn.all_weights[0][1]
     steps = (partial(_forward, 1 - h**2, W) for h in states.unbind(1))
     units, scales = scan_scaled(u, steps)
-    back = long_memory(rnn, x, r)
-    forward = scales[-1] + (units[-1] * r).sum().abs().log10()
-    backward = back.scale + (back.direction * u).sum().abs().log10()
+    forward = scales[-1] + (sent @ units[-1, 0]).abs().log10()
+    backward = back.scale + (back.direction @ u[0]).abs().log10()
     growth = log_norms(units, scales)[:, 0]
-    decay, curve_ = float(growth[-1] - growth[0]), back.curve[0]
+    decay, lost = float(growth[-1] - growth[0]), back.curve[:, -1] - back.curve[:, 0]
     T = x.shape[1]
     return [
         Check(
             "RNN: <r, J_T ... J_1 u> = <J_1^T ... J_T^T r, u>", ratio_error(forward, backward), 1e-8
         ),
         Check(
-            "RNN: decades lost by the gradient / by a disturbance that runs forward - 1",
-            abs(float(curve_[-1] - curve_[0]) / decay - 1),
+            f"RNN: decades lost per base by the gradient / by a disturbance ({-decay / T:.4f}) - 1",
+            float((lost / decay - 1).abs().max()),
             20 / T,  # two random vectors turn into the slowest directions: some decades, once
         ),
     ]
@@ -177,55 +170,47 @@ def _forward(slope: Tensor, W: Tensor, v: Tensor) -> Tensor:
     return slope * (v @ W.mT)
 
 
-def _of_biases(length: int, width: int, forget: float, dtype: torch.dtype) -> float:
-    """log10 of the costate of c after all steps of an LSTM without weights."""
-    lstm = nn.LSTM(BASES, width, batch_first=True).to(dtype)
+def _biases(length: int, width: int) -> list[Check]:
+    """An LSTM without weights: one unit of chrono's longest memory, the others with f = 0.73."""
+    lstm = nn.LSTM(BASES, width, batch_first=True).double()
+    forget = torch.ones(width, dtype=torch.float64)
+    forget[-1] = math.log(length - 1)
     with torch.no_grad():
         for weight in lstm.parameters():
             weight.zero_()
         lstm.all_weights[0][2][width : 2 * width] = forget
-    cotangent = torch.cat([torch.zeros(1, width), torch.ones(1, width)], dim=1).to(dtype)
-    return float(
-        long_memory(lstm, torch.zeros(1, length, BASES, dtype=dtype), cotangent).curve[0, -1]
-    )
-
-
-def _bias_only(length: int, width: int) -> Check:
-    """A forget gate of sigmoid(1) = 0.73, in float32."""
-    true = length * math.log10(1 / (1 + math.exp(-1))) + math.log10(width) / 2
-    found = _of_biases(length, width, 1.0, torch.float32)
-    return Check(
-        f"float32 LSTM, biases only: log10 |lambda| = T log10 f + log10(H) / 2 = {true:.1f}",
-        abs(found / true - 1),
-        1e-7,
-    )
-
-
-def _chrono_limit(length: int) -> Check:
-    found = _of_biases(length, 1, math.log(length - 1), torch.float64)
-    true = torch.tensor(length * math.log1p(-1 / length) / math.log(10), dtype=torch.float64)
-    return Check(
-        f"LSTM, b_f = log(T - 1): ((T - 1) / T)^T = {10 ** float(true):.5f} (1/e = 0.36788)",
-        ratio_error(torch.tensor(found, dtype=torch.float64), true),
-        1e-10,
-    )
+    sent = torch.zeros(2, 2 * width, dtype=torch.float64)
+    sent[0, width:-1] = sent[1, -1] = 1.0  # to c
+    x = torch.zeros(2, length, BASES, dtype=torch.float64)
+    usual, longest = long_memory(lstm, x, sent).curve[:, -1]
+    true = -length * math.log10(1 + math.exp(-1)) + math.log10(width - 1) / 2
+    limit = length * math.log1p(-1 / length) / math.log(10)
+    return [
+        Check(
+            f"LSTM, biases only: log10 |lambda| = T log10 f + log10(H) / 2 = {true:.1f}",
+            abs(float(usual) / true - 1),
+            1e-12,
+        ),
+        Check(
+            f"LSTM, b_f = log(T - 1): ((T - 1) / T)^T = {10**limit:.5f} (1/e = 0.36788)",
+            ratio_error(longest, torch.tensor(limit, dtype=torch.float64)),
+            1e-10,
+        ),
+    ]
 
 
 def _uniform(length: int, width: int) -> Check:
     """Attention that asks nothing looks at all bases alike."""
     attention = nn.MultiheadAttention(width, 1, batch_first=True).double()
-    keys = torch.randn(1, length, width, dtype=torch.float64, requires_grad=True)
     with torch.no_grad():
         attention.in_proj_weight[: 2 * width] = 0
-    state = torch.random.get_rng_state()
-    found = 10.0 ** _last_row(attention, keys)
-    torch.random.set_rng_state(state)
-    signs = (torch.randint(0, 2, (1, 1, width)) * 2 - 1).double()
+    sent = _signs(1, width)
+    found = 10.0 ** _last_row(attention, torch.randn(1, length, width, dtype=torch.float64), sent)
     value = attention.in_proj_weight[2 * width :]
-    true = (signs[0, 0] @ attention.out_proj.weight @ value).norm().detach() / length
+    true = (sent @ attention.out_proj.weight @ value).norm().detach() / length
     return Check(
         "attention, W_QK = 0: |dy_T/dx_j| = |r^T W_O W_V| / T at every base",
-        relative_error(found.detach(), true.expand(length)),
+        relative_error(found, true.expand(length)),
         1e-12,
     )
 
@@ -240,18 +225,19 @@ def _panels(readings: list[Reading]) -> list[Panel]:
     ]
 
 
-def _conclusion(logs: dict[str, Tensor]) -> str:
-    last = {name: float(values[-1]) for name, values in logs.items()}
-    T = len(logs["RNN"]) - 1
-    far = {name: int(reach(values[None])[0]) for name, values in logs.items()}
+def _conclusion(readings: list[Reading], length: int) -> str:
+    last = {r.where: r.value for r in readings if r.probe == "log10_gradient"}
+    far = {r.where: r.value for r in readings if r.probe == "reach_1e-3_of_neighbour"}
+    neighbour = {r.where: r.value for r in readings if (r.probe, r.index) == ("log10_gradient", 1)}
     reached = ", ".join(
-        f"{name} {far[name]:,}" if far[name] < len(logs[name]) else f"{name} all {T:,}"
-        for name in logs
+        f"{name} {steps:,.0f}" if steps < length else f"{name} all {length - 1:,}"
+        for name, steps in far.items()
     )
     return (
-        f"After {T:,} bases 10^{last['RNN']:,.0f} of the gradient is left in the RNN "
-        f"({-last['RNN'] / T:.3f} decades per base), 10^{last['LSTM']:,.0f} in the LSTM as "
-        f"initialised, 10^{last['LSTM, chrono']:,.1f} in the LSTM with chrono biases and "
-        f"10^{last['attention']:.1f} with attention. A thousandth is first lost after this many "
-        f"bases: {reached}."
+        f"Over {length - 1:,} bases the RNN leaves 10^{last['RNN']:,.0f} of the gradient "
+        f"({-last['RNN'] / (length - 1):.3f} decades per base), the LSTM as initialised "
+        f"10^{last['LSTM']:,.0f}, with chrono biases 10^{last['LSTM, chrono']:,.1f}, and attention "
+        f"10^{last['attention']:.1f}, where it leaves 10^{neighbour['attention']:.1f} over a "
+        "single base, as it divides by the length. After this many bases a thousandth of what the "
+        f"neighbour has is first lost: {reached}."
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -17,6 +17,7 @@ from protcontact.gradflow.experiment import (
     curve,
     lines,
     relative_error,
+    size,
 )
 from protcontact.gradflow.experiments.enhancer import chrono_initialise
 from protcontact.gradflow.gates import GateReport, first_run, gate_report, of_cell
@@ -55,23 +56,11 @@ class GatesExperiment(Experiment):
         "Ollivier 2018"
     )
 
-    length: int = field(default=1000, metadata={"help": "time steps"})
-    width: int = field(default=32, metadata={"help": "channels of the LSTM"})
-    biases: tuple[float, ...] = field(
-        default=(0.0, 1.0, 2.0, 4.0, 6.0), metadata={"help": "forget biases of random LSTMs"}
+    length: int = size(1000, "time steps", least=3)
+    width: int = size(32, "channels of the LSTM")
+    biases: tuple[float, ...] = size(
+        (0.0, 1.0, 2.0, 4.0, 6.0), "forget biases of random LSTMs", least=-math.inf
     )
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is too small.
-        """
-        if self.length < 3 or self.width < 1 or not self.biases:
-            raise ValueError(
-                "length must be >= 3, width >= 1 and biases not empty, not "
-                f"{self.length}, {self.width} and {self.biases}"
-            )
 
     def measure(self) -> Result:
         """Gates by bias alone, then LSTMs with random weights."""

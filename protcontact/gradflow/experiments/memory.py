@@ -1,9 +1,10 @@
 """How far back does the gradient of each kind of network reach along a protein?"""
 
+import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,11 @@ from protcontact.gradflow.experiment import (
     lines,
     ratio_error,
     relative_error,
+    size,
 )
 from protcontact.gradflow.experiments.attention import Blocks
 from protcontact.gradflow.long_memory import long_memory
-from protcontact.gradflow.memory import memory_curve
+from protcontact.gradflow.memory import rms_curve
 from protcontact.gradflow.recall import LETTERS, Reader, Task, accuracy, train
 from protcontact.models.encoders.convolution import DilatedConvolution
 from protcontact.models.encoders.transformer import Transformer
@@ -36,7 +38,9 @@ KINDS: dict[str, Callable[[int], nn.Module]] = {
     "convolution": lambda width: Convolution(width),
 }
 PROBES = 8
-GRADUAL = 50  # distances over which the slope of a curve is told
+GRADUAL = 50  # distances over which the slope of a curve is told, and that are shown by themselves
+FEW = 2  # batches on which the recall of long chains is counted
+RHO = 0.9
 
 
 class Convolution(nn.Module):
@@ -54,131 +58,211 @@ class Convolution(nn.Module):
         return self.encoder.norm(x)
 
 
+class Asked(NamedTuple):
+    """A network, what it reads, and what is asked of its last residue.
+
+    Attributes:
+        network: ``(B, L, C) -> (B, L, C)``, float64.
+        x: ``(1, L, C)``.
+        signs: ``(PROBES, C)``, +1 and -1.
+        logs: ``(L,)``: log10 of the rms of the gradient by x at distance 0 ... L - 1.
+    """
+
+    network: nn.Module
+    x: Tensor
+    signs: Tensor
+    logs: Tensor
+
+
 @dataclass(frozen=True)
 class MemoryExperiment(Experiment):
     """Gradient from the last residue to the first, untrained and trained to remember."""
 
-    title: ClassVar = "A recurrent network cannot learn what is 1,000 residues away"
+    title: ClassVar = "1,000 residues back, a gradient is a product of 1,000 Jacobians, or of a few"
     formula: ClassVar = (
-        "dh_T / dh_t = D_T D_{T-1} ... D_{t+1},   D_k = diag(phi'(a_k)) W\n"
-        "|dh_T / dh_t| <= (gamma s_max(W))^(T-t),   gamma = max phi' (1 for tanh, 1/4 for sigmoid)"
+        "dy_T / dx_t = D_T D_{T-1} ... D_{t+1} dh_t / dx_t,   D_k = diag(phi'(a_k)) W\n"
+        "|dy_T / dx_t| <= gamma^(T-t+1) s_max(W)^(T-t) s_max(U),   "
+        "gamma = max phi' (1 for tanh and ReLU)"
     )
     explanation: ClassVar = (
         "A contact between residues i and j is learnt from a gradient that comes from what the "
         "network says of j and reaches what it read at i. In a recurrent network it passes one "
-        "Jacobian for each residue in between, and their product falls, or rises, exponentially. "
-        "The gates of LSTM and GRU can hold it near 1, but must first learn to. Attention and "
-        "convolutions whose stride doubles have a path of a few steps between any two residues. "
-        "Each network is shown as initialised, and after it was trained to remember the first "
-        "letter of short chains. A network may remember in a saturated unit: then it recalls, but "
-        "no gradient passes, and from farther away it learns nothing new."
+        "Jacobian for each residue in between, and their product falls, or rises, exponentially; "
+        "the gates of LSTM and GRU can hold it near 1, but must first learn to. Attention and "
+        "convolutions whose stride doubles have a path of a few steps between any two residues: "
+        "their curve falls at once, as a residue says more of itself than of any other, and then "
+        "hardly any more. Each network is shown as initialised, and after a short training to tell "
+        "the first letter of short chains; one that remembers in saturated units recalls without "
+        "letting a gradient pass."
     )
     source: ClassVar = "Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu et al. 2013"
 
-    length: int = field(default=1000, metadata={"help": "residues of the chain"})
-    width: int = field(default=32, metadata={"help": "channels of each network"})
-    steps: int = field(default=500, metadata={"help": "training steps of each network"})
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is out of its range.
-        """
-        if self.length < GRADUAL + 2 or self.width < 8 or self.width % 8 or self.steps < 1:
-            raise ValueError(
-                f"length must be >= {GRADUAL + 2}, width a multiple of 8 and steps >= 1, not "
-                f"{self.length}, {self.width} and {self.steps}"
-            )
+    length: int = size(1000, "residues of the chain", least=GRADUAL + 2)
+    width: int = size(32, "channels of each network", multiple=8)
+    steps: int = size(500, "training steps of each network")
 
     def measure(self) -> Result:
         """Measure each network, train it, and measure it again."""
         task = Task()
         letters = torch.randint(task.kinds, LETTERS, (1, self.length))
         letters[0, 0] = 0
+        asked: dict[str, Asked] = {}
         readings: list[Reading] = []
         for name, make in KINDS.items():
             torch.manual_seed(self.seed)
             reader = Reader(make(self.width), self.width, task.kinds)
-            readings += _measured(reader, letters, f"{name}, untrained")
+            asked[f"{name}, untrained"] = _asked(reader, letters)
             train(reader, task, self.steps)
-            right = accuracy(reader, task, task.longest)
-            readings.append(Reading("accuracy", f"{name}, trained", task.longest, right))
-            readings += _measured(reader, letters, f"{name}, trained")
-        checks = [_orthogonal(self.length), *_jacobians(self.width, self.length), _frobenius()]
+            asked[f"{name}, trained"] = _asked(reader, letters)
+            readings += _recall(reader, task, self.length, f"{name}, trained")
+        for where, found in asked.items():
+            readings += _readings(found.logs - found.logs[0], where)
+        checks = [
+            _orthogonal(self.length),
+            *_products(asked),
+            _bound(asked, letters),
+            _two_ways(asked),
+            _frobenius(),
+        ]
         return Result(readings, checks, _panels(readings), _conclusion(readings, self.length))
 
 
-def _measured(reader: Reader, letters: Tensor, where: str) -> list[Reading]:
-    """The curve by distance, in float64, relative to that at distance 0; and its reach."""
-    network = reader.network.double()
+def _asked(reader: Reader, letters: Tensor) -> Asked:
+    """A copy of the network as it is now, in float64, and its curve."""
+    network = copy.deepcopy(reader.network).double().eval()
     x = reader.embedding(letters).detach().double()
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (PROBES, x.shape[2]), generator=generator).double() * 2 - 1
     if isinstance(network, nn.RNNBase):
-        H = network.hidden_size
-        signs = torch.randint(0, 2, (PROBES, H)).double() * 2 - 1
-        if isinstance(network, nn.LSTM):  # what the network says is h; c has no say of its own
-            signs = torch.cat([signs, torch.zeros_like(signs)], dim=1)
-        curves = long_memory(network, x.expand(PROBES, -1, -1), signs).curve[:, :-1]
-        logs = _rms(curves)
+        logs = _recurrent(network, x, signs)
     else:
-        logs = memory_curve(network, x, probes=PROBES)
-    reader.network.float()
-    logs = logs - logs[0]
-    first = float(reach(logs[None])[0])
-    return [
-        *curve("log10_gradient", where, logs.tolist()),
-        Reading("reach_1e-3", where, len(logs), first),
-        Reading("log10_per_residue", where, GRADUAL, float(logs[GRADUAL]) / GRADUAL),
-    ]
+        logs = rms_curve(network, x, -1, PROBES, lambda said: signs)
+    return Asked(network, x, signs, logs)
+
+
+def _recurrent(network: nn.RNNBase, x: Tensor, signs: Tensor) -> Tensor:
+    """In logarithms, without a smallest float."""
+    if isinstance(network, nn.LSTM):  # what the network says is h; c has no say of its own
+        signs = torch.cat([signs, torch.zeros_like(signs)], dim=1)
+    return _rms(long_memory(network, x.expand(len(signs), -1, -1), signs).inputs)
 
 
 def _rms(logs: Tensor) -> Tensor:
     """``(S, D) -> (D,)``: log10 of the root mean square of numbers given by their log10."""
-    return (torch.logsumexp(logs * 2 * math.log(10), dim=0) - math.log(len(logs))) / (
-        2 * math.log(10)
+    nats = 2 * math.log(10)
+    return (torch.logsumexp(logs * nats, dim=0) - math.log(len(logs))) / nats
+
+
+def _recall(reader: Reader, task: Task, length: int, where: str) -> list[Reading]:
+    """How often the first letter is told: of chains as long as in training, and of longer ones."""
+    shares = {L: accuracy(reader, task, L, FEW) for L in (100, length) if task.longest < L}
+    shares[task.longest] = accuracy(reader, task, task.longest)
+    return [Reading("accuracy", where, L, shares[L]) for L in sorted(shares)]
+
+
+def _readings(logs: Tensor, where: str) -> list[Reading]:
+    neighbours = logs[1:] - logs[1]
+    return [
+        *curve("log10_gradient", where, logs.tolist()),
+        Reading("reach_1e-3", where, len(logs), float(reach(logs[None])[0])),
+        Reading("reach_1e-3_of_neighbour", where, len(logs), 1 + float(reach(neighbours[None])[0])),
+        Reading("log10_per_residue", where, GRADUAL, float(logs[GRADUAL]) / GRADUAL),
+    ]
+
+
+def _orthogonal_rnn(channels: int) -> nn.RNN:
+    """W = rho Q, with a Q that floats hold exactly: Sylvester's matrix, its rows in any order."""
+    rnn = nn.RNN(channels, 16, batch_first=True).double()
+    _, W, *biases = rnn.all_weights[0]
+    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    four = torch.kron(two, two)
+    with torch.no_grad():
+        W.copy_(RHO * torch.kron(four, four)[torch.randperm(16)] / 4)
+        for bias in biases:
+            bias.zero_()
+    return rnn
+
+
+def _orthogonal(length: int) -> Check:
+    """An RNN at rest: each step multiplies by rho, whatever the direction."""
+    x = torch.zeros(1, length, 8, dtype=torch.float64)
+    cotangent = torch.randn(1, 16, dtype=torch.float64)
+    logs = long_memory(_orthogonal_rnn(8), x, cotangent).curve[0]
+    theory = torch.arange(length + 1, dtype=torch.float64) * math.log10(RHO)
+    error = ratio_error(logs - logs[0], theory)
+    return Check(
+        f"RNN at rest, W = {RHO} Q: |dh_T/dh_t| = {RHO}^(T-t), every distance", error, 1e-13
     )
 
 
-def _orthogonal(length: int, rho: float = 0.9) -> Check:
-    """An RNN at rest, W = rho Q: each step multiplies by rho, whatever the direction."""
-    rnn = nn.RNN(8, 8, batch_first=True).double()
-    _, W, *biases = rnn.all_weights[0]
-    nn.init.orthogonal_(W, gain=rho)
-    for bias in biases:
-        nn.init.zeros_(bias)
-    x = torch.zeros(1, length, 8, dtype=torch.float64)
-    logs = long_memory(rnn, x, torch.randn(1, 8, dtype=torch.float64)).curve[0]
-    theory = torch.arange(length + 1, dtype=torch.float64) * math.log10(rho)
-    error = ratio_error(logs - logs[0], theory)
-    return Check(f"RNN, W = {rho} Q: |dh_T/dh_t| = {rho}^(T-t), every distance", error, 1e-12)
-
-
-def _jacobians(width: int, length: int) -> list[Check]:
-    """An RNN on random input, against matrices written out, and against the bound."""
-    rnn = nn.RNN(width, width, batch_first=True).double()
-    x = torch.randn(1, length, width, dtype=torch.float64)
-    cotangent = torch.randn(1, width, dtype=torch.float64)
-    logs = long_memory(rnn, x, cotangent).curve[0]
-    with torch.no_grad():
-        states = rnn(x)[0][0]
-        W = rnn.all_weights[0][1].detach()
-        v, true = cotangent[0] / cotangent.norm(), [0.0]
-        for h in states.flip(0):
-            v = (torch.diag(1 - h**2) @ W).mT @ v
-            true.append(true[-1] + float(v.norm().log10()))
-            v = v / v.norm()
-        worst = float(torch.linalg.matrix_norm(W, 2).log10())
-    product = torch.tensor(true, dtype=torch.float64)
-    bound = torch.arange(length + 1, dtype=torch.float64) * worst
-    above = float((logs - logs[0] - bound).clamp(min=0).max())
+def _products(asked: dict[str, Asked]) -> list[Check]:
+    """The curves of the RNNs against matrices written out."""
+    errors: dict[str, list[float]] = {}
+    for found in asked.values():
+        if isinstance(found.network, nn.RNN):
+            error = ratio_error(found.logs, _product(found.network, found.x, found.signs))
+            errors.setdefault(found.network.nonlinearity, []).append(error)
     return [
         Check(
-            "RNN: the curve = product of D_k = diag(1 - h_k^2) W",
-            ratio_error(logs - logs[0], product),
+            f"curves of the {kind} RNN = products of D_k = diag(phi') W, written out",
+            float(torch.tensor(both).max()),  # NaN stays NaN
             1e-11,
-        ),
-        Check("RNN: |dh_T/dh_t| <= s_max(W)^(T-t): decades above it", above, 1e-12),
+        )
+        for kind, both in errors.items()
     ]
+
+
+@torch.no_grad()
+def _product(rnn: nn.RNN, x: Tensor, signs: Tensor) -> Tensor:
+    """``(L,)``: the curve of an RNN by its dense Jacobians along the chain."""
+    U, W, *_ = rnn.all_weights[0]
+    v, power = signs, torch.zeros(len(signs), dtype=torch.float64)
+    found = []
+    for h in rnn(x)[0][0].flip(0):
+        slope = 1 - h**2 if rnn.nonlinearity == "tanh" else (h > 0).double()
+        sent = (v @ (torch.diag(slope) @ U)).norm(dim=1)
+        found.append(sent.log10() + power * math.log10(2))
+        v = v @ (torch.diag(slope) @ W)
+        exponent = v.norm(dim=1).frexp().exponent
+        v, power = v.ldexp(-exponent[:, None]), power + exponent
+    return _rms(torch.stack(found, dim=1))
+
+
+def _bound(asked: dict[str, Asked], letters: Tensor) -> Check:
+    """No RNN is above it: those measured, and one with W = rho Q, where it falls with distance."""
+    rnn = _orthogonal_rnn(8)
+    x = torch.randn(LETTERS, 8, dtype=torch.float64)[letters]
+    signs = torch.randint(0, 2, (PROBES, 16)).double() * 2 - 1
+    found = [(rnn, _recurrent(rnn, x, signs))]
+    found += [(a.network, a.logs) for a in asked.values() if isinstance(a.network, nn.RNN)]
+    above = [(logs - _largest(network, len(logs))).clamp(min=0).max() for network, logs in found]
+    return Check(
+        "RNNs: |r^T dy_T/dx_t| <= |r| s_max(W)^(T-t) s_max(U): decades above it",
+        float(torch.stack(above).max()),
+        1e-12,
+    )
+
+
+@torch.no_grad()
+def _largest(rnn: nn.RNN, length: int) -> Tensor:
+    """``(L,)``: log10 of what can be left at most, by the largest singular values."""
+    U, W = (torch.linalg.matrix_norm(w, 2).log10() for w in rnn.all_weights[0][:2])
+    return U + torch.arange(length, dtype=torch.float64) * W + math.log10(rnn.hidden_size) / 2
+
+
+def _two_ways(asked: dict[str, Asked]) -> Check:
+    """`long_memory`, chunk by chunk, against one backward pass of the whole module."""
+    errors = []
+    for network, x, signs, logs in asked.values():
+        if isinstance(network, nn.RNNBase):
+            whole = rms_curve(network, x, -1, PROBES, lambda said, signs=signs: signs)
+            held = whole.isfinite()  # by float64
+            errors.append(ratio_error(logs[held], whole[held]))
+    return Check(
+        "recurrences: chunks in logarithms = one backward pass, where float64 holds it",
+        float(torch.tensor(errors).max()),
+        1e-10,
+    )
 
 
 def _frobenius(channels: int = 3, length: int = 6) -> Check:
@@ -189,26 +273,27 @@ def _frobenius(channels: int = 3, length: int = 6) -> Check:
     true = dense.square().sum(dim=(0, 2)).flip(0)
     bits = torch.arange(2**channels)[:, None] >> torch.arange(channels) & 1
     signs = bits.double() * 2 - 1
-    leaf = x.expand(len(signs), -1, -1).clone().requires_grad_()
-    (answer,) = torch.autograd.grad(gru(leaf)[0][:, -1], leaf, signs)
-    found = answer.square().sum(dim=2).mean(dim=0).flip(0)
+    found = 100 ** rms_curve(gru, x, -1, len(signs), lambda said: signs)
     return Check("mean over all signs of |J^T r|^2 = |J|_F^2", relative_error(found, true), 4e-15)
 
 
 def _panels(readings: list[Reading]) -> list[Panel]:
+    """Untrained and trained, whole and near."""
     shown = lines(readings, "log10_gradient")
+    length = len(shown[0].x)
     return [
         Panel(
             [
-                Line(line.label.removesuffix(ending), line.x, line.y)
+                Line(line.label.removesuffix(ending), line.x[:count], line.y[:count])
                 for line in shown
                 if line.label.endswith(ending)
             ],
             "residues back from the last",
             "log10 of the gradient, relative",
-            title,
+            title + near,
             level=-3.0,
         )
+        for count, near in ((length, ""), (GRADUAL + 1, f": the first {GRADUAL}"))
         for ending, title in ((", untrained", "as initialised"), (", trained", "trained to recall"))
     ]
 
@@ -216,15 +301,26 @@ def _panels(readings: list[Reading]) -> list[Panel]:
 def _conclusion(readings: list[Reading], length: int) -> str:
     last = {r.where: r.value for r in readings if r.probe == "log10_gradient"}
     slope = {r.where: r.value for r in readings if r.probe == "log10_per_residue"}
-    right = {r.where: r.value for r in readings if r.probe == "accuracy"}
-    told = ", ".join(f"{name} 10^{last[f'{name}, untrained']:.0f}" for name in KINDS)
-    learnt = ", ".join(
-        f"{name} {right[f'{name}, trained']:.0%} (10^{last[f'{name}, trained']:.0f})"
-        for name in KINDS
-    )
+    far = {r.where: r.value for r in readings if r.probe == "reach_1e-3_of_neighbour"}
+    right = {(r.where, r.index): r.value for r in readings if r.probe == "accuracy"}
+    task = Task()
+
+    def told(name: str) -> str:
+        reached = far[f"{name}, untrained"]
+        after = f"after {reached:.0f}" if reached < length else "nowhere"
+        return f"{name} 10^{last[f'{name}, untrained']:.0f} ({after})"
+
+    def learnt(name: str) -> str:
+        where = f"{name}, trained"
+        short, long = (f"{right[where, L]:.0%}" for L in (task.longest, length))
+        return f"{name} {short} and {long} (10^{last[where]:.0f})"
+
     return (
-        f"Of the gradient {length - 1} residues back there is left, as initialised: {told}; the "
-        f"tanh RNN loses {-slope['RNN, tanh, untrained']:.2f} decades per residue. Trained to "
-        f"recall the first letter of chains of 2 to 32 residues (chance is 25%), this share is "
-        f"right at 32, and this much of the gradient of the long chain is left: {learnt}."
+        f"Of the gradient {length - 1} residues back there is left, as initialised (in brackets, "
+        "after how many residues it first falls below a thousandth of the neighbour's): "
+        f"{', '.join(map(told, KINDS))}; that of the tanh RNN changes by "
+        f"{slope['RNN, tanh, untrained']:+.2f} decades per residue. Trained shortly to recall the "
+        f"first letter of chains of {task.shortest} to {task.longest} residues (chance is "
+        f"{1 / task.kinds:.0%}), this share is right at {task.longest} and at {length} residues "
+        f"(in brackets, what is then left of the gradient): {', '.join(map(learnt, KINDS))}."
     )

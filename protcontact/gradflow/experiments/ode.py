@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -18,6 +18,7 @@ from protcontact.gradflow.experiment import (
     Result,
     curve,
     lines,
+    size,
 )
 from protcontact.gradflow.linear import matrix, scan
 from protcontact.gradflow.ode import (
@@ -104,27 +105,23 @@ class OdeExperiment(Experiment):
         "al. 2018"
     )
 
-    steps: int = field(default=25, metadata={"help": "steps of the coarsest run of a solver"})
-    halvings: int = field(default=4, metadata={"help": "how often that step is halved"})
-    grid: int = field(default=160, metadata={"help": "points along an axis of the complex plane"})
-    hidden: int = field(default=32, metadata={"help": "units of the RNN"})
-    residues: int = field(default=60, metadata={"help": "residues that it reads"})
+    steps: int = size(25, "steps of the coarsest run of a solver")
+    halvings: int = size(4, "how often that step is halved")
+    grid: int = size(160, "points along an axis of the complex plane", least=20)
+    hidden: int = size(32, "units of the RNN", least=8)
+    residues: int = size(60, "residues that it reads", least=8)
 
     def __post_init__(self) -> None:
         """Check the sizes.
 
         Raises:
-            ValueError: If one is too small.
+            ValueError: If one is out of its range.
         """
-        if min(self.steps, self.halvings) < 1 or self.steps * 2**self.halvings < FINEST:
+        super().__post_init__()
+        if self.steps * 2**self.halvings < FINEST:
             raise ValueError(
-                f"steps and halvings must be >= 1, and steps * 2^halvings >= {FINEST}, where the "
-                f"order of a solver shows; not {self.steps} and {self.halvings}"
-            )
-        if self.grid < 20 or min(self.hidden, self.residues) < 8:
-            raise ValueError(
-                "grid must be >= 20, hidden and residues >= 8, not "
-                f"{self.grid}, {self.hidden} and {self.residues}"
+                f"steps * 2^halvings must be >= {FINEST}, where the order of a solver shows; not "
+                f"{self.steps} and {self.halvings}"
             )
 
     def measure(self) -> Result:

@@ -4,7 +4,7 @@ import copy
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -22,6 +22,7 @@ from protcontact.gradflow.experiment import (
     curve,
     lines,
     relative_error,
+    size,
 )
 from protcontact.gradflow.layers import Parameters, trainable
 from protcontact.gradflow.optimizer import copies, update_table, updates
@@ -81,21 +82,9 @@ class OptimizerExperiment(Experiment):
     )
     source: ClassVar = "Kingma and Ba 2015; Robbins and Monro 1951; Polyak 1964"
 
-    depth: int = field(default=8, metadata={"help": "sigmoid layers of the deep network"})
-    width: int = field(default=32, metadata={"help": "units of a layer"})
-    steps: int = field(default=1000, metadata={"help": "training steps of each network"})
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is below 1.
-        """
-        if min(self.depth, self.width, self.steps) < 1:
-            raise ValueError(
-                "depth, width and steps must be >= 1, not "
-                f"{self.depth}, {self.width} and {self.steps}"
-            )
+    depth: int = size(8, "sigmoid layers of the deep network")
+    width: int = size(32, "units of a layer")
+    steps: int = size(1000, "training steps of each network")
 
     def measure(self) -> Result:
         """Constant gradients, then a deep network, then the package's BiLSTM."""

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from protcontact.gradflow.experiment import (
     curve,
     lines,
     relative_error,
+    size,
 )
 from protcontact.gradflow.linear import vjp
 from protcontact.gradflow.map_norm import without_norm
@@ -53,24 +54,13 @@ class ResidualExperiment(Experiment):
     )
     source: ClassVar = "He et al. 2016 (identity mappings); Veit, Wilber and Belongie 2016"
 
-    depth: int = field(default=1000, metadata={"help": "layers of the stacks"})
-    width: int = field(default=64, metadata={"help": "units of a layer of the stacks"})
-    blocks: int = field(default=64, metadata={"help": "blocks of the ResNet head"})
-    channels: int = field(default=16, metadata={"help": "channels of the ResNet head"})
-    length: int = field(default=64, metadata={"help": "residues of the chain it reads"})
-
-    def __post_init__(self) -> None:
-        """Check the sizes.
-
-        Raises:
-            ValueError: If one is too small.
-        """
-        if min(self.depth, self.width, self.blocks) < 1 or self.channels < 2 or self.length < 4:
-            raise ValueError(
-                "depth, width and blocks must be >= 1, channels >= 2 (a layer norm of one channel "
-                f"is 0) and length >= 4, not {self.depth}, {self.width}, {self.blocks}, "
-                f"{self.channels} and {self.length}"
-            )
+    depth: int = size(1000, "layers of the stacks")
+    width: int = size(64, "units of a layer of the stacks")
+    blocks: int = size(64, "blocks of the ResNet head")
+    channels: int = size(
+        16, "channels of the ResNet head", least=2, why="a layer norm of one channel is 0"
+    )
+    length: int = size(64, "residues of the chain it reads", least=4)
 
     def measure(self) -> Result:
         """Stacks of tanh layers, the pair head of the package, and linear branches."""

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from protcontact.gradflow.experiment import (
     curve,
     lines,
     relative_error,
+    size,
 )
 from protcontact.gradflow.map_norm import held_statistics, without_norm
 from protcontact.gradflow.paths import SHORT, counted, path_length
@@ -92,22 +93,18 @@ class UNetExperiment(Experiment):
     )
     source: ClassVar = "Ronneberger, Fischer and Brox 2015; Drozdzal et al. 2016"
 
-    levels: int = field(default=5, metadata={"help": "up to this many levels of the U-Net"})
-    channels: int = field(default=16, metadata={"help": "channels of each level"})
-    length: int = field(default=96, metadata={"help": "residues of the chain"})
-    networks: int = field(default=3, metadata={"help": "networks that a gradient is averaged over"})
+    levels: int = size(5, "up to this many levels of the U-Net", most=DEEPEST)
+    channels: int = size(16, "channels of each level", least=FEWEST)
+    length: int = size(96, "residues of the chain")
+    networks: int = size(3, "networks that a gradient is averaged over")
 
     def __post_init__(self) -> None:
         """Check the sizes.
 
         Raises:
-            ValueError: If one is too small, or too large to be measured.
+            ValueError: If one is out of its range.
         """
-        if not 1 <= self.levels <= DEEPEST or self.channels < FEWEST or self.networks < 1:
-            raise ValueError(
-                f"levels must be 1 ... {DEEPEST}, channels >= {FEWEST} and networks >= 1, "
-                f"not {self.levels}, {self.channels} and {self.networks}"
-            )
+        super().__post_init__()
         if self.length <= 2**self.levels:
             raise ValueError(
                 f"{self.levels} levels need a chain of more than {2**self.levels} residues, so "

@@ -67,12 +67,12 @@ def test_exponents_are_the_rates_of_the_gradient(result):
         ({"length": 0}, r"length must be 1 \.\.\. 1000"),
         ({"length": 1001}, "leave the range of floats"),
         ({"hidden": 0}, "hidden must be >= 1"),
-        ({"controls": 15}, "controls >= 16"),
-        ({"orbit": TRANSIENT}, "orbit > 100"),
-        ({"gains": ()}, "gains must be > 0"),
-        ({"gains": (1.0, -1.0)}, "gains must be > 0"),
+        ({"controls": 15}, "controls must be >= 16"),
+        ({"orbit": TRANSIENT}, "orbit must be >= 101"),
+        ({"gains": ()}, "gains must be one number or more"),
+        ({"gains": (1.0, -1.0)}, "gains must be 0.01 ... 4, not"),
         ({"gains": (1.0, 4.1)}, "tanh saturates"),
-        ({"gains": (float("nan"),)}, "gains must be > 0"),
+        ({"gains": (float("nan"),)}, "gains must be 0.01 ... 4, not"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(sizes, said):

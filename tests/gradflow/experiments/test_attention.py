@@ -84,5 +84,5 @@ def test_the_checks_count_every_operation(monkeypatch, factor):
     "sizes", [{"length": 1}, {"width": 40}, {"lengths": (8, 16, 32)}, {"lengths": (8, 16, 32, 60)}]
 )
 def test_sizes_are_checked(sizes):
-    with pytest.raises(ValueError, match="length"):
+    with pytest.raises(ValueError, match="must be"):
         AttentionExperiment(**sizes)

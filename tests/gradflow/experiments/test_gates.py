@@ -73,5 +73,5 @@ def test_chrono_bias_leaves_one_part_in_e(T):
 
 @pytest.mark.parametrize("sizes", [{"length": 2}, {"width": 0}, {"biases": ()}])
 def test_sizes_are_checked(sizes):
-    with pytest.raises(ValueError, match="length must be >= 3"):
+    with pytest.raises(ValueError, match="must be"):
         GatesExperiment(**sizes)

@@ -62,12 +62,12 @@ def test_gradient_and_error_vanish_alike(result):
 @pytest.mark.parametrize(
     ("sizes", "said"),
     [
-        ({"steps": 10, "halvings": 3}, r"steps \* 2\^halvings >= 100"),
-        ({"steps": 0}, "steps and halvings must be >= 1"),
-        ({"steps": 200, "halvings": 0}, "steps and halvings must be >= 1"),
+        ({"steps": 10, "halvings": 3}, r"steps \* 2\^halvings must be >= 100"),
+        ({"steps": 0}, "steps must be >= 1"),
+        ({"steps": 200, "halvings": 0}, "halvings must be >= 1"),
         ({"grid": 19}, "grid must be >= 20"),
-        ({"hidden": 7}, "hidden and residues >= 8"),
-        ({"residues": 7}, "hidden and residues >= 8"),
+        ({"hidden": 7}, "hidden must be >= 8"),
+        ({"residues": 7}, "residues must be >= 8"),
     ],
 )
 def test_sizes_that_are_too_small_are_refused(sizes, said):

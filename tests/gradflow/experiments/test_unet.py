@@ -59,8 +59,8 @@ def test_the_profile_is_zero_outside_only_where_statistics_are_held(result):
     [
         ({"levels": 0}, "levels must be 1 ... 8"),
         ({"levels": 9, "length": 2000}, "levels must be 1 ... 8"),
-        ({"channels": 7}, "channels >= 8"),
-        ({"networks": 0}, "networks >= 1"),
+        ({"channels": 7}, "channels must be >= 8"),
+        ({"networks": 0}, "networks must be >= 1"),
         ({"levels": 5, "length": 32}, "more than 32 residues"),
     ],
 )
