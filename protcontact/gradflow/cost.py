@@ -5,10 +5,13 @@ matrix products by torch's own counter, and the bytes that the forward pass keep
 pass, by autograd's hooks.
 """
 
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -52,3 +55,33 @@ def polynomial(lengths: tuple[int, ...], costs: tuple[int, ...]) -> Callable[[in
     powers = torch.stack([x**k for k in range(len(lengths))], dim=1)
     factors = torch.linalg.solve(powers, torch.tensor(costs, dtype=torch.float64))
     return lambda L: float(sum(c * (L / lengths[0]) ** k for k, c in enumerate(factors.tolist())))
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the tensors of one shape that are made in here and exist at once.
+
+    Args:
+        shape: Of what is counted.
+
+    Attributes:
+        most: The most so far.
+    """
+
+    def __init__(self, shape: torch.Size) -> None:
+        super().__init__()
+        self.shape = shape
+        self.most = 0
+        self._alive = 0
+
+    def _gone(self) -> None:
+        self._alive -= 1
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and watch what it makes."""
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(tensor, Tensor) and tensor.shape == self.shape:
+                self._alive += 1
+                self.most = max(self.most, self._alive)
+                weakref.finalize(tensor, self._gone)
+        return made

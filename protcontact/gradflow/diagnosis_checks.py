@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from protcontact.batch import ContactBatch
 from protcontact.gradflow.experiment import Check
-from protcontact.gradflow.jacobian import input_of
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.lyapunov import exponents, mean_log_det
 from protcontact.gradflow.ranges import gradient_by_range, trained
 from protcontact.gradflow.recurrence import adjoint_scan, run_layer

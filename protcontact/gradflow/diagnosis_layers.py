@@ -16,7 +16,7 @@ from protcontact.batch import ContactBatch
 from protcontact.gradflow.adjoint import log_costates
 from protcontact.gradflow.attention import direct_costate
 from protcontact.gradflow.experiment import Reading, curve
-from protcontact.gradflow.jacobian import input_of
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import Parameters, plain_name
 from protcontact.gradflow.probe import Pending, Step
 from protcontact.gradflow.recurrence import BINS, Recurrence

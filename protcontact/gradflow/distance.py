@@ -11,12 +11,11 @@ not told from one that is 0: the curve ends there and the slope is taken above i
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import log_slope
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 from protcontact.gradflow.untouched import subject, untouched
@@ -78,7 +77,7 @@ def dependence(
             f"not {tuple(tokens.shape)} and {tuple(index.shape)}"
         )
     copies = tokens.repeat(S, 1)
-    with untouched(encoder), _input_of(encoder, (S, L)) as inputs:
+    with untouched(encoder), input_of(encoder, (S, L)) as inputs:
         y = encoder(copies, copies != PADDING, index.repeat(S, 1))
         if not inputs or not y.requires_grad:
             raise ValueError(
@@ -87,35 +86,9 @@ def dependence(
             )
         here = torch.arange(L, device=tokens.device) == sources[:, None]
         (answer,) = torch.autograd.grad(
-            y, inputs, cotangents[:, None].to(y.dtype) * here[..., None]
+            y, inputs[0], cotangents[:, None].to(y.dtype) * here[..., None]
         )
     return torch.linalg.vector_norm(answer, dim=-1, dtype=torch.float64)
-
-
-@contextmanager
-def _input_of(encoder: nn.Module, shape: tuple[int, int]) -> Iterator[list[Tensor]]:
-    """Add a zero to the input of an encoder: its gradient is that of the input.
-
-    Yields:
-        The zero, once the encoder has run and if it has such an input.
-    """
-    leaves: list[Tensor] = []
-
-    def add(module: nn.Module, inputs: object, output: object) -> Tensor | None:
-        if leaves or not isinstance(output, Tensor) or not output.is_floating_point():
-            return None
-        if output.ndim != 3 or output.shape[:2] != shape:
-            return None
-        leaves.append(torch.zeros_like(output, requires_grad=True))
-        return output + leaves[0]
-
-    parts = [module for module in encoder.modules() if module is not encoder]
-    handles = [module.register_forward_hook(add) for module in parts]
-    try:
-        yield leaves
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def rms_by_distance(values: Tensor, real: Tensor, index: Tensor, sources: Tensor) -> Tensor:

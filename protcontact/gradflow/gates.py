@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protcontact.gradflow.memory import refuse_nonfinite
 from protcontact.gradflow.recurrence import Gates, Layer, propagate, run_layer
+from protcontact.gradflow.trained import refuse_broken
 
 
 class GateReport(NamedTuple):
@@ -72,7 +72,7 @@ def gate_report(lstm: nn.LSTM, x: Tensor) -> list[GateReport]:
         raise ValueError(f"x must be {lstm.all_weights[0][0].dtype}, not {x.dtype}")
     if not x.isfinite().all():
         raise ValueError("x must be finite")
-    refuse_nonfinite(lstm)
+    refuse_broken(lstm)
     ways = 1 + lstm.bidirectional
     found = []
     for level in range(lstm.num_layers):
@@ -120,3 +120,26 @@ def of_cell(layer: Layer) -> Tensor:
     direct = layer.hidden.new_zeros(B, T, 2 * H)
     direct[:, -1, H:] = 1.0
     return propagate(layer, direct, torch.full((B,), T - 1))
+
+
+def chrono_initialise(lstm: nn.LSTM, longest: int) -> None:
+    """Forget biases log(U(1, T - 1)), input biases their negative (Tallec and Ollivier 2018).
+
+    Args:
+        lstm: All layers and directions are changed in place.
+        longest: T, steps over which it should remember.
+
+    Raises:
+        ValueError: If T is below 3.
+    """
+    if longest < 3:
+        raise ValueError(f"longest must be >= 3, not {longest}")
+    H = lstm.hidden_size
+    with torch.no_grad():
+        for name, bias in lstm.named_parameters():
+            if not name.startswith("bias"):
+                continue
+            bias.zero_()
+            if name.startswith("bias_ih"):
+                bias[H : 2 * H] = torch.empty(H).uniform_(1, longest - 1).log()
+                bias[:H] = -bias[H : 2 * H]

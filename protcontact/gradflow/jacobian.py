@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.untouched import untouched
 from protcontact.models.contract import ContactModel, Encoder
 from protcontact.models.pairing import average_product_correction, symmetrize
@@ -186,40 +187,6 @@ def as_contacts(values: Tensor) -> Tensor:
     """
     hollow = values - torch.diag(values.diagonal())
     return average_product_correction(symmetrize(hollow))
-
-
-@contextmanager
-def input_of(
-    encoder: nn.Module, shape: tuple[int, int], shift: Tensor | None = None
-) -> Iterator[list[Tensor]]:
-    """Add something to the input vectors: the first ``(B, L, C)`` that a submodule returns.
-
-    Args:
-        encoder: Has an embedding, or anything that returns such vectors.
-        shape: B and L.
-        shift: ``(B, L, C)``, what is added; by default a zero whose gradient is that of the input.
-
-    Yields:
-        What was added and the vectors as they were, once the encoder has run.
-    """
-    found: list[Tensor] = []
-
-    def add(module: nn.Module, inputs: object, output: object) -> Tensor | None:
-        if found or not isinstance(output, Tensor) or not output.is_floating_point():
-            return None
-        if output.ndim != 3 or output.shape[:2] != shape:
-            return None
-        added = torch.zeros_like(output, requires_grad=True) if shift is None else shift
-        found.extend([added, output.detach()])
-        return output + added
-
-    parts = [module for module in encoder.modules() if module is not encoder]
-    handles = [module.register_forward_hook(add) for module in parts]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

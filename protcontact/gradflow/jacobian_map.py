@@ -18,13 +18,13 @@ from protcontact.errors import InputError
 from protcontact.figures.panels import Picture
 from protcontact.gradflow.couplings import ConditionalMean, random_precision
 from protcontact.gradflow.experiment import Check, Reading, Result, relative_error
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.jacobian import (
     LETTERS,
     Outputs,
     as_contacts,
     categorical_map,
     encoder_outputs,
-    input_of,
     jacobian_blocks,
     jacobian_map,
     logit_outputs,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from protcontact.gradflow.linear import log_norms, scaled
-from protcontact.gradflow.memory import refuse_nonfinite
+from protcontact.gradflow.trained import refuse_broken
 from protcontact.gradflow.untouched import untouched
 
 Cell = Callable[[Tensor, Tensor], Tensor]  # (B, C) input, (B, S) state -> (B, S) next state
@@ -62,7 +62,7 @@ def long_memory(
             step, or a weight, an input or a state is not finite.
     """
     cell = cell_of(recurrence)
-    refuse_nonfinite(recurrence)
+    refuse_broken(recurrence)
     _refuse(recurrence, x, cotangent)
     K = math.isqrt(x.shape[1]) if chunk is None else chunk
     if K < 1:

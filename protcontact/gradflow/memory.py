@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from protcontact.gradflow.taps import first_tensor
+from protcontact.gradflow.trained import refuse_broken
 from protcontact.gradflow.untouched import untouched
 
 
@@ -84,7 +85,7 @@ def rms_curve(
     if not -L <= source < L:
         raise ValueError(f"there is no residue {source} in a sequence of {L}")
     place = source % L
-    refuse_nonfinite(module)
+    refuse_broken(module)
     with torch.inference_mode(False), untouched(module):
         leaf = x.repeat(copies, *[1] * (x.ndim - 1)).detach().requires_grad_()
         said = _output(module, leaf.clone())[:, place]  # a copy: a module may work in place
@@ -136,14 +137,3 @@ def _pull_back(said: Tensor, x: Tensor, sent: Tensor, name: str) -> tuple[Tensor
 def _signs(like: Tensor, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (torch.randint(0, 2, like.shape, generator=generator) * 2 - 1).to(like)
-
-
-def refuse_nonfinite(module: nn.Module) -> None:
-    """Name the first weight that is not a number.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    for name, weight in module.named_parameters():
-        if not weight.isfinite().all():
-            raise ValueError(f"{name or 'a weight'} of {type(module).__name__} is not finite")

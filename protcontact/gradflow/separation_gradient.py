@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
-from protcontact.gradflow.jacobian import input_of
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import norms, places_of_blocks
 from protcontact.gradflow.ranges import range_losses, trained
 from protcontact.gradflow.untouched import untouched

@@ -20,16 +20,16 @@ import math
 import platform
 import statistics
 import time
-import weakref
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 
 from protcontact.batch import ContactBatch
 from protcontact.gradflow import long_memory, memory_curve
+from protcontact.gradflow.cost import LiveTensors
 from protcontact.gradflow.distance import distance_curve, spread_evenly
+from protcontact.gradflow.inputs import OnVectors
 from protcontact.gradflow.recurrence import adjoint_scan, run_layer
 from protcontact.models.contract import ContactModel, Encoder
 from protcontact.models.encoders.recurrent import BiLSTM
@@ -51,23 +51,6 @@ def medians(rounds: int, functions: dict[str, Callable[[], object]]) -> dict[str
     return {name: statistics.median(times) for name, times in found.items()}
 
 
-class Vectors(nn.Module):
-    """An encoder on vectors in place of letters."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, C) -> (B, L, C)``."""
-        mask = torch.ones(x.shape[:2], dtype=torch.bool)
-        handle = self.encoder.embedding.register_forward_hook(lambda *_: x)
-        try:
-            return self.encoder(mask.long(), mask)
-        finally:
-            handle.remove()
-
-
 def distance(encoder: Encoder, L: int, rounds: int) -> dict[str, float]:
     """Times of a model, its encoder and the curves."""
     model = ContactModel(encoder, ResNet(encoder.out_channels, channels=64, blocks=10))
@@ -81,7 +64,7 @@ def distance(encoder: Encoder, L: int, rounds: int) -> dict[str, float]:
         {
             "model": lambda: model(batch).sum().backward(),
             "encoder": lambda: encoder(tokens, tokens >= 0, index).sum().backward(),
-            "memory_curve": lambda: memory_curve(Vectors(encoder), x, probes=1),
+            "memory_curve": lambda: memory_curve(OnVectors(encoder), x, probes=1),
             "distance_curve": lambda: distance_curve(encoder, tokens[0], index[0], at, generator),
         },
     )
@@ -117,32 +100,11 @@ def costates(batch: int, rounds: int) -> dict[str, float]:
     return medians(rounds, {"fused": fused, "scan": scan, "loop": loop})
 
 
-class Live(TorchDispatchMode):
-    """Counts the tensors of one shape that exist at once."""
-
-    def __init__(self, shape: torch.Size) -> None:
-        super().__init__()
-        self.shape, self.alive, self.most = shape, 0, 0
-
-    def _gone(self) -> None:
-        self.alive -= 1
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Count what is made."""
-        made = function(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else [made]:
-            if isinstance(tensor, Tensor) and tensor.shape == self.shape:
-                self.alive += 1
-                self.most = max(self.most, self.alive)
-                weakref.finalize(tensor, self._gone)
-        return made
-
-
 def states_held(T: int, K: int) -> int:
     """The most states and costates at once."""
     rnn = nn.RNN(4, 33, batch_first=True)
     x, cotangent = torch.zeros(1, T, 4), torch.ones(1, 33)
-    with Live(cotangent.shape) as live:
+    with LiveTensors(cotangent.shape) as live:
         long_memory(rnn, x, cotangent, K)
     return live.most
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from protcontact.gradflow.cost import floating_operations, polynomial, saved_bytes
+from protcontact.gradflow.cost import LiveTensors, floating_operations, polynomial, saved_bytes
 
 
 def test_operations_of_a_product():
@@ -36,3 +36,15 @@ def test_a_polynomial_goes_through_its_points():
     found = polynomial((8, 16, 32), tuple(5 + 3 * L + 7 * L**2 for L in (8, 16, 32)))
     assert found(1024) == 5 + 3 * 1024 + 7 * 1024**2
     assert found(8) == 5 + 24 + 448
+
+
+def test_live_tensors_are_those_that_exist_at_once():
+    with LiveTensors(torch.Size([7])) as live:
+        kept = [torch.zeros(7) for _ in range(3)]
+        for _ in range(5):
+            torch.zeros(7)  # gone at once
+        torch.zeros(8)
+        assert live.most == 4
+        kept.pop()
+        kept += [torch.ones(7), torch.ones(7)]
+    assert live.most == len(kept) == 4

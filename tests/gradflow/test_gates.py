@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from protcontact.gradflow.gates import belt, first_run, gate_report, of_cell
+from protcontact.gradflow.gates import belt, chrono_initialise, first_run, gate_report, of_cell
 
 B, T, C, H = 2, 12, 3, 4
 
@@ -140,3 +140,22 @@ def test_a_weight_that_is_not_a_number_is_named():
     lstm.weight_ih_l0.data[0, 0] = math.nan
     with pytest.raises(ValueError, match="weight_ih_l0"):
         gate_report(lstm, torch.zeros(1, 4, C))
+
+
+@pytest.mark.parametrize("T", [3, 1000])
+def test_chrono_biases(T):
+    torch.manual_seed(0)
+    lstm = nn.LSTM(2, 500, num_layers=2, batch_first=True)
+    chrono_initialise(lstm, T)
+    for layer in range(2):
+        total = getattr(lstm, f"bias_ih_l{layer}") + getattr(lstm, f"bias_hh_l{layer}")
+        i, f, g, o = total.detach().chunk(4)
+        assert float(f.min()) >= 0 and float(f.max()) <= math.log(T - 1) + 1e-6
+        assert float(f.exp().mean()) == pytest.approx(T / 2, rel=0.1)
+        assert torch.equal(i, -f) and not g.any() and not o.any()
+    assert float(lstm.weight_hh_l0.detach().abs().max()) > 0
+
+
+def test_chrono_needs_some_steps():
+    with pytest.raises(ValueError, match="longest must be >= 3"):
+        chrono_initialise(nn.LSTM(1, 1), 2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from protcontact.gradflow.jacobian import input_of
+from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.ranges import range_losses, trained
 from protcontact.gradflow.separation_gradient import bin_gradients
 from protcontact.metrics.loss import masked_contact_loss

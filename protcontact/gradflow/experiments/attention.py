@@ -20,6 +20,7 @@ from protcontact.gradflow.experiment import (
     relative_error,
     size,
 )
+from protcontact.gradflow.inputs import OnVectors
 from protcontact.gradflow.long_memory import long_memory
 from protcontact.gradflow.memory import memory_curve
 from protcontact.models.encoders.transformer import Transformer, TransformerBlock, rotary_angles
@@ -28,22 +29,6 @@ HEADS, LAYERS = 4, 2
 SHOWN, FUSED = "attention, maps shown", "attention, fused"
 BYTES = torch.finfo(torch.float64).bits // 8
 EVERY = 24  # residues of the chain on which every pair is asked
-
-
-class Blocks(nn.Module):
-    """The blocks of the package's Transformer on vectors, with or without showing their maps."""
-
-    def __init__(self, encoder: Transformer, maps: bool) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.maps = maps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, C) -> (B, L, C)``."""
-        for block in self.encoder.blocks:
-            assert isinstance(block, TransformerBlock)
-            x = run_block(block, x, self.maps)
-        return self.encoder.norm(x)
 
 
 def run_block(block: TransformerBlock, x: Tensor, maps: bool = False) -> Tensor:
@@ -100,8 +85,8 @@ class AttentionExperiment(Experiment):
         encoder = Transformer(self.width, LAYERS, HEADS).double()
         lstm = nn.LSTM(self.width, self.width, batch_first=True).double()
         networks: dict[str, nn.Module] = {
-            SHOWN: Blocks(encoder, maps=True),
-            FUSED: Blocks(encoder, maps=False),
+            SHOWN: OnVectors(encoder, visitor=lambda layer, maps: None),
+            FUSED: OnVectors(encoder),
             "LSTM": lstm,
         }
         readings = self._curves(networks[FUSED], lstm)

@@ -22,6 +22,7 @@ from protcontact.gradflow.experiment import (
     relative_error,
     size,
 )
+from protcontact.gradflow.gates import chrono_initialise
 from protcontact.gradflow.linear import log_norms, scan_scaled
 from protcontact.gradflow.long_memory import LongMemory, long_memory
 
@@ -78,29 +79,6 @@ class EnhancerExperiment(Experiment):
             _uniform(self.length, self.width),
         ]
         return Result(readings, checks, _panels(readings), _conclusion(readings, self.length))
-
-
-def chrono_initialise(lstm: nn.LSTM, longest: int) -> None:
-    """Forget biases log(U(1, T - 1)), input biases their negative, of each layer and direction.
-
-    Args:
-        lstm: Changed in place.
-        longest: T, steps over which it should remember.
-
-    Raises:
-        ValueError: If T is below 3.
-    """
-    if longest < 3:
-        raise ValueError(f"longest must be >= 3, not {longest}")
-    H = lstm.hidden_size
-    with torch.no_grad():
-        for name, bias in lstm.named_parameters():
-            if not name.startswith("bias"):
-                continue
-            bias.zero_()
-            if name.startswith("bias_ih"):
-                bias[H : 2 * H] = torch.empty(H).uniform_(1, longest - 1).log()
-                bias[:H] = -bias[H : 2 * H]
 
 
 def _signs(count: int, width: int) -> Tensor:

@@ -19,8 +19,13 @@ from protcontact.gradflow.experiment import (
     relative_error,
     size,
 )
-from protcontact.gradflow.experiments.enhancer import chrono_initialise
-from protcontact.gradflow.gates import GateReport, first_run, gate_report, of_cell
+from protcontact.gradflow.gates import (
+    GateReport,
+    chrono_initialise,
+    first_run,
+    gate_report,
+    of_cell,
+)
 from protcontact.gradflow.recurrence import Layer, adjoint_scan
 
 FORGET = (0.5, 0.9, 0.99)

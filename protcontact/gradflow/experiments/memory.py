@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from protcontact.gradflow.experiment import (
     relative_error,
     size,
 )
-from protcontact.gradflow.experiments.attention import Blocks
+from protcontact.gradflow.inputs import OnVectors
 from protcontact.gradflow.long_memory import long_memory
 from protcontact.gradflow.memory import rms_curve
 from protcontact.gradflow.recall import LETTERS, Reader, Task, accuracy, train
@@ -34,28 +35,13 @@ KINDS: dict[str, Callable[[int], nn.Module]] = {
     "RNN, ReLU": lambda width: nn.RNN(width, width, nonlinearity="relu", batch_first=True),
     "LSTM": lambda width: nn.LSTM(width, width, batch_first=True),
     "GRU": lambda width: nn.GRU(width, width, batch_first=True),
-    "Transformer": lambda width: Blocks(Transformer(width, layers=2, heads=4), maps=False),
-    "convolution": lambda width: Convolution(width),
+    "Transformer": lambda width: OnVectors(Transformer(width, layers=2, heads=4)),
+    "convolution": lambda width: OnVectors(DilatedConvolution(width, blocks=10)),
 }
 PROBES = 8
 GRADUAL = 50  # distances over which the slope of a curve is told, and that are shown by themselves
 FEW = 2  # batches on which the recall of long chains is counted
 RHO = 0.9
-
-
-class Convolution(nn.Module):
-    """The blocks of the package's dilated convolution, without its embedding."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.encoder = DilatedConvolution(width, blocks=10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, C) -> (B, L, C)``."""
-        mask = torch.ones(x.shape[:2], dtype=torch.bool)
-        for block in self.encoder.blocks:
-            x = block(x, mask)
-        return self.encoder.norm(x)
 
 
 class Asked(NamedTuple):
@@ -136,8 +122,13 @@ def _asked(reader: Reader, letters: Tensor) -> Asked:
     if isinstance(network, nn.RNNBase):
         logs = _recurrent(network, x, signs)
     else:
-        logs = rms_curve(network, x, -1, PROBES, lambda said: signs)
+        logs = rms_curve(network, x, -1, PROBES, partial(_sent, signs))
     return Asked(network, x, signs, logs)
+
+
+def _sent(signs: Tensor, said: Tensor) -> Tensor:
+    """Cotangents that are given, whatever was said."""
+    return signs
 
 
 def _recurrent(network: nn.RNNBase, x: Tensor, signs: Tensor) -> Tensor:
@@ -255,7 +246,7 @@ def _two_ways(asked: dict[str, Asked]) -> Check:
     errors = []
     for network, x, signs, logs in asked.values():
         if isinstance(network, nn.RNNBase):
-            whole = rms_curve(network, x, -1, PROBES, lambda said, signs=signs: signs)
+            whole = rms_curve(network, x, -1, PROBES, partial(_sent, signs))
             held = whole.isfinite()  # by float64
             errors.append(ratio_error(logs[held], whole[held]))
     return Check(
@@ -273,7 +264,7 @@ def _frobenius(channels: int = 3, length: int = 6) -> Check:
     true = dense.square().sum(dim=(0, 2)).flip(0)
     bits = torch.arange(2**channels)[:, None] >> torch.arange(channels) & 1
     signs = bits.double() * 2 - 1
-    found = 100 ** rms_curve(gru, x, -1, len(signs), lambda said: signs)
+    found = 100 ** rms_curve(gru, x, -1, len(signs), partial(_sent, signs))
     return Check("mean over all signs of |J^T r|^2 = |J|_F^2", relative_error(found, true), 4e-15)
 
 

@@ -7,24 +7,12 @@ from torch import nn
 from protcontact.gradflow.cost import floating_operations
 from protcontact.gradflow.experiments.attention import (
     AttentionExperiment,
-    Blocks,
     _alike,
     _value,
     run_block,
 )
-from protcontact.models.encoders.transformer import Transformer
 
 SMALL = {"length": 80, "width": 32, "lengths": (16, 32, 64, 128)}
-
-
-def test_blocks_are_those_of_the_encoder():
-    torch.manual_seed(0)
-    encoder = Transformer(16, layers=2, heads=4).double()
-    tokens = torch.randint(0, 20, (2, 9))
-    true = encoder(tokens, tokens >= 0)
-    for maps in (True, False):
-        found = Blocks(encoder, maps)(encoder.embedding(tokens))
-        torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("maps", [True, False])

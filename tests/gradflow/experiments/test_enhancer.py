@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from protcontact.gradflow.experiments import enhancer
-from protcontact.gradflow.experiments.enhancer import EnhancerExperiment, chrono_initialise
+from protcontact.gradflow.experiments.enhancer import EnhancerExperiment
 
 SMALL = {"length": 2000, "width": 8}
 
@@ -62,23 +62,7 @@ def test_checks_notice_a_gradient_that_is_wrong(monkeypatch):
     assert held == [False, True, False, False, True]  # the second is of first order, the last apart
 
 
-@pytest.mark.parametrize("T", [3, 1000])
-def test_chrono_biases(T):
-    torch.manual_seed(0)
-    lstm = nn.LSTM(2, 500, num_layers=2, batch_first=True)
-    chrono_initialise(lstm, T)
-    for layer in range(2):
-        total = getattr(lstm, f"bias_ih_l{layer}") + getattr(lstm, f"bias_hh_l{layer}")
-        i, f, g, o = total.detach().chunk(4)
-        assert float(f.min()) >= 0 and float(f.max()) <= math.log(T - 1) + 1e-6
-        assert float(f.exp().mean()) == pytest.approx(T / 2, rel=0.1)
-        assert torch.equal(i, -f) and not g.any() and not o.any()
-    assert float(lstm.weight_hh_l0.detach().abs().max()) > 0
-
-
 def test_sizes_are_checked():
     for sizes in ({"length": 99}, {"width": 1}):
         with pytest.raises(ValueError, match="must be >= (100|2), not"):
             EnhancerExperiment(**sizes)
-    with pytest.raises(ValueError, match="longest must be >= 3"):
-        chrono_initialise(nn.LSTM(1, 1), 2)

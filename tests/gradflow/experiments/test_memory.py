@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from protcontact.gradflow.experiments import memory
 from protcontact.gradflow.experiments.memory import KINDS, MemoryExperiment
@@ -91,15 +90,6 @@ def test_the_mean_of_squares_of_numbers_that_no_float_holds():
     found = memory._rms(logs.double())
     assert float(found[0]) == pytest.approx(-5000 + math.log10(2 / 3) / 2, abs=1e-9)
     assert found[1] == -math.inf
-
-
-def test_a_convolution_is_the_encoder_without_its_embedding():
-    torch.manual_seed(0)
-    network = memory.Convolution(8).eval()
-    tokens = torch.randint(0, 20, (2, 9))
-    embedded = network.encoder.embedding(tokens)
-    assert torch.equal(network(embedded), network.encoder.eval()(tokens, torch.ones(2, 9).bool()))
-    assert isinstance(network.encoder.norm, nn.LayerNorm)
 
 
 @pytest.mark.parametrize("sizes", [{"length": 51}, {"width": 12}, {"width": 0}, {"steps": 0}])
