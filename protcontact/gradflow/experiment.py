@@ -199,8 +199,36 @@ def relative_error(found: torch.Tensor, true: torch.Tensor) -> float:
     return float((apart / size).max()) if apart.numel() else math.nan
 
 
+def largest(gaps: Sequence[float]) -> float:
+    """Of the absolute values; NaN if one is, which Python's max would pass over."""
+    return float(torch.tensor(gaps, dtype=torch.float64).abs().max())
+
+
 def ratio_error(found: torch.Tensor, true: torch.Tensor) -> float:
-    """`relative_error` of numbers given as log10, whatever their size: ``|10^(a - b) - 1|``."""
+    """`relative_error` of numbers given as log10, whatever their size: ``|10^(a - b) - 1|``.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    if found.shape != true.shape:
+        raise ValueError(f"shapes differ: {tuple(found.shape)} and {tuple(true.shape)}")
     found, true = found.detach(), true.detach()
     both = (found == -math.inf) & (true == -math.inf)
     return float(torch.where(both, 0.0, 10.0 ** (found - true) - 1).abs().max())
+
+
+def apart(found: torch.Tensor, true: torch.Tensor) -> float:
+    """Largest ``|found - true|`` by the largest ``|true|``; 0 if both are 0 all over."""
+    gap, size = (found - true).detach().abs().max(), true.detach().abs().max()
+    return 0.0 if gap == 0 else float(gap / size)
+
+
+def largest(gaps: Iterable[float]) -> float:
+    """Of absolute values; NaN if one is, which Python's max would pass over, or there is none."""
+    values = torch.tensor(list(gaps), dtype=torch.float64)
+    return float(values.abs().max()) if len(values) else math.nan
+
+
+def theory(found: Sequence[Line], label: str) -> list[Line]:
+    """What lines are compared with, drawn as such and named once in the legend."""
+    return [Line("" if place else label, r.x, r.y, theory=True) for place, r in enumerate(found)]

@@ -55,40 +55,29 @@ def steps(
             yield v
 
 
-def scan_scaled(
-    start: Tensor, maps: Iterable[LinearMap], sources: Iterable[Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
+def scan_scaled(start: Tensor, maps: Iterable[LinearMap]) -> tuple[Tensor, Tensor]:
     """`scan` for what falls below the smallest float, or rises above the largest.
 
-    The recurrence is linear: v is scaled to a largest element of 1 at each step, and the logarithms
-    of the scales are added up. So the direction is as exact as ever, and so is the logarithm.
+    The recurrence is linear: v is divided by a power of 2 at each step, which costs no digit, and
+    the powers are added up, which are whole numbers. So the direction is as exact as ever, and the
+    logarithm is rounded once.
 
     Args:
         start: ``(..., n)``; each vector has a scale of its own.
-        maps: As in `scan`.
-        sources: As in `scan`.
+        maps: As in `scan`, without sources.
 
     Returns:
         ``(T + 1, ..., n)``, v divided by its scale, and ``(T + 1, ...)`` float64, log10 of the
         scale: ``v = first * 10 ** second``. A scale of 0 has the logarithm -inf.
     """
     unit, size = scaled(start)
-    if sources is None:
-        units, sizes = [unit], [size]
-        for step in maps:
-            unit, size = scaled(step(unit))
-            units.append(unit)
-            sizes.append(size)
-        return torch.stack(units), torch.stack(sizes).double().log10().cumsum(dim=0)
-    scale = size.double().log10()
-    units, scales = [unit], [scale]
-    for step, source in zip(maps, sources, strict=True):
-        moved, (sent, size) = scaled(step(unit)), scaled(source)
-        scale = scale + moved[1].double().log10()
-        unit, scale = _add(moved[0], scale, sent, size.double().log10())
+    units, sizes = [unit], [size]
+    for step in maps:
+        unit, size = scaled(step(unit))
         units.append(unit)
-        scales.append(scale)
-    return torch.stack(units), torch.stack(scales)
+        sizes.append(size)
+    powers = torch.stack(sizes).double().log2().cumsum(dim=0)
+    return torch.stack(units), powers * math.log10(2)
 
 
 def log_norms(units: Tensor, scales: Tensor) -> Tensor:
@@ -125,14 +114,11 @@ def dense(step: LinearMap, n: int, dtype: torch.dtype = torch.float64) -> Tensor
 
 
 def scaled(v: Tensor) -> tuple[Tensor, Tensor]:
-    """``(..., n) -> (..., n), (...)``: largest element 1, and what it was."""
+    """``(..., n) -> (..., n), (...)``: v by its scale, so that no digit is lost, and the scale.
+
+    The scale is the power of 2 that leaves a largest element in [1, 2); 0 where v is 0.
+    """
     size = v.abs().amax(dim=-1, keepdim=True)
-    return v / torch.where(size == 0, 1.0, size), size[..., 0]
-
-
-def _add(a: Tensor, log_a: Tensor, b: Tensor, log_b: Tensor) -> tuple[Tensor, Tensor]:
-    top = torch.maximum(log_a, log_b)
-    floor = torch.where(top == -math.inf, 0.0, top)
-    weight_a, weight_b = ((10.0 ** (log - floor))[..., None].to(a.dtype) for log in (log_a, log_b))
-    unit, size = scaled(weight_a * a + weight_b * b)
-    return unit, top + size.double().log10()
+    mantissa, _ = size.frexp()
+    scale = torch.where(size == 0, 0.0, size / (2 * mantissa))  # a quotient without a remainder
+    return v / torch.where(size == 0, 1.0, scale), scale[..., 0]

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
-from protcontact.metrics.ranges import RANGES
+from protcontact.metrics.ranges import RANGES, SeparationRange
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def score_chain(
     length: int | None = None,
     index: Tensor | None = None,
     chain: str = "",
+    ranges: Sequence[SeparationRange] = RANGES,
 ) -> dict[str, RangeScore]:
     """Score one map; L residues are given, out of a full sequence of `length`.
 
@@ -152,6 +153,7 @@ def score_chain(
         length: Residues of the full sequence, which decides K; default L.
         index: ``(L,)`` place of each residue in its full sequence, rising; default ``0 ... L-1``.
         chain: Name of the chain, for messages.
+        ranges: Of separations.
 
     Returns:
         Name of each separation range -> its scores.
@@ -168,13 +170,13 @@ def score_chain(
         index = torch.arange(L, device=scores.device)
     else:
         _check_index(index, L, length)
-    ranked = _rank_positives(_sortable(scores), contact, known, index)
+    ranked = _rank_positives(_sortable(scores), contact, known, index, ranges)
     if ranked.nans:
         where = f" of chain {chain!r}" if chain else ""
         raise ValueError(f"scores{where} are NaN at {ranked.nans} known pairs; nothing to rank")
     return {
         span.name: range_score(ranks, candidates, length)
-        for span, candidates, ranks in zip(RANGES, ranked.candidates, ranked.ranks, strict=True)
+        for span, candidates, ranks in zip(ranges, ranked.candidates, ranked.ranks, strict=True)
     }
 
 
@@ -216,7 +218,13 @@ class _Ranked:
     ranks: list[list[int]]
 
 
-def _rank_positives(scores: Tensor, contact: Tensor, known: Tensor, index: Tensor) -> _Ranked:
+def _rank_positives(
+    scores: Tensor,
+    contact: Tensor,
+    known: Tensor,
+    index: Tensor,
+    ranges: Sequence[SeparationRange],
+) -> _Ranked:
     """Rank all pairs in one sort; a range's ranks count only its own candidates."""
     L = scores.shape[0]
     # Row-major, hence ordered by (i, j): a stable sort then breaks ties as defined.
@@ -229,19 +237,19 @@ def _rank_positives(scores: Tensor, contact: Tensor, known: Tensor, index: Tenso
     missing = value[order].isnan()
     header, ranks = [], []
     nans = torch.zeros((), dtype=torch.int64, device=scores.device)
-    for span in RANGES:
+    for span in ranges:
         candidate = known & span.contains(separation)
         header.append(candidate.sum())
         nans = nans + (candidate & missing).sum()
         # Unknown pairs stand in the sorted list as well, but never move this count.
         ranks.append(candidate.cumsum(dim=0)[candidate & contact])
     numbers = torch.cat([torch.stack([nans, *header]), *ranks]).tolist()
-    position = 1 + len(RANGES)
+    position = 1 + len(ranges)
     lists = []
     for found in ranks:
         lists.append(numbers[position : position + len(found)])
         position += len(found)
-    return _Ranked(numbers[0], numbers[1 : 1 + len(RANGES)], lists)
+    return _Ranked(numbers[0], numbers[1 : 1 + len(ranges)], lists)
 
 
 def _sortable(scores: Tensor) -> Tensor:

@@ -12,11 +12,14 @@ from protcontact.gradflow.experiment import (
     Experiment,
     Reading,
     Result,
+    apart,
     curve,
+    largest,
     lines,
     ratio_error,
     relative_error,
     size,
+    theory,
 )
 
 
@@ -69,13 +72,39 @@ def test_relative_error():
 
 def test_errors_of_logarithms():
     def error(a, b):
-        return ratio_error(torch.tensor(a).double(), torch.tensor(b).double())
+        return ratio_error(
+            torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
+        )
 
     assert error([-6000.0], [-6000.0]) == 0
-    assert error([math.log10(1.5)], [0.0]) == pytest.approx(0.5, rel=1e-6)
+    assert error([math.log10(1.5)], [0.0]) == pytest.approx(0.5, rel=1e-14)
     assert error([-math.inf, 1.0], [-math.inf, 1.0]) == 0
     assert error([-math.inf], [0.0]) == 1
     assert math.isnan(error([math.nan], [0.0]))
+    with pytest.raises(ValueError, match="shapes differ"):
+        error([1.0], [1.0, 2.0])
+
+
+def test_the_largest_of_some_gaps():
+    assert largest([1.0, -3.0, 2.0]) == 3.0
+    assert math.isnan(largest([1.0, math.nan, 2.0]))
+    assert math.isnan(largest([]))
+
+
+def test_apart_by_the_largest_element():
+    true = torch.tensor([1e-300, 4.0], dtype=torch.float64)
+    assert apart(true + torch.tensor([1.0, 0.0]), true) == 0.25
+    assert apart(true, true) == apart(0 * true, 0 * true) == 0
+    assert apart(true, 0 * true) == math.inf
+    assert math.isnan(apart(true * math.nan, true))
+
+
+def test_theory_is_named_once():
+    found = theory([Line("a", [1], [2]), Line("b", [3], [4])], "closed form")
+    assert found == [
+        Line("closed form", [1], [2], theory=True),
+        Line("", [3], [4], theory=True),
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from protcontact.gradflow.linear import (
     jvp,
     log_norms,
     matrix,
+    scaled,
     scan,
     scan_scaled,
     vjp,
@@ -44,14 +45,29 @@ def test_scan_is_the_recurrence(problem):
 
 def test_scaled_is_the_same(problem):
     start, matrices, sources = problem
-    true = slow(start, matrices, sources)
-    units, scales = scan_scaled(start, map(matrix, matrices), sources)
+    true = slow(start, matrices, 0 * sources)
+    units, scales = scan_scaled(start, map(matrix, matrices))
     found = units * (10.0**scales)[..., None]
-    torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-14)
-    assert units.abs().amax(dim=-1).tolist() == [[1.0] * 3] * (T + 1)
+    torch.testing.assert_close(found, true, rtol=1e-12, atol=0)
+    largest = units.abs().amax(dim=-1)
+    assert bool((largest >= 1).all()) and bool((largest < 2).all())
     torch.testing.assert_close(
-        log_norms(units, scales), true.norm(dim=-1).log10(), rtol=0, atol=1e-13
+        log_norms(units, scales), true.norm(dim=-1).log10(), rtol=0, atol=1e-14
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_scale_is_a_power_of_2_and_costs_no_digit(dtype):
+    limits = torch.finfo(dtype)
+    numbers = [3.0, -0.7, 1e-30, limits.max, limits.tiny, limits.smallest_normal / 4]
+    values = torch.tensor(numbers, dtype=dtype)
+    v = torch.stack([values, values / 3], dim=1)
+    unit, scale = scaled(v)
+    assert torch.equal(unit * scale[:, None], v)
+    assert scale.frexp().mantissa.tolist() == [0.5] * len(v)
+    assert bool((unit.abs().amax(dim=1) >= 1).all()) and bool((unit.abs() < 2).all())
+    zero, none = scaled(torch.zeros(2, dtype=dtype))
+    assert zero.tolist() == [0, 0] and none == 0
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30])
@@ -64,23 +80,18 @@ def test_scaled_goes_beyond_the_smallest_and_the_largest_float(factor, dtype):
     torch.testing.assert_close(
         logs,
         true,
-        rtol=1e-7 if dtype == torch.float32 else 1e-14,
-        atol=1e-7 if dtype == torch.float32 else 1e-14,
+        rtol=1e-7 if dtype == torch.float32 else 1e-15,
+        atol=1e-7 if dtype == torch.float32 else 1e-15,
     )
 
 
-def test_a_source_wakes_what_was_zero_and_one_that_is_far_larger_wins():
-    zero, one = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
-    halve = [matrix(torch.eye(2, dtype=torch.float64) / 2)] * 3
-    logs = log_norms(*scan_scaled(zero, halve, [zero, one, zero]))
-    assert logs[:2].tolist() == [-math.inf] * 2
-    assert logs[2:].tolist() == pytest.approx(
-        [math.log10(math.sqrt(2)), math.log10(math.sqrt(2) / 2)]
-    )
-    vanish = [matrix(torch.eye(2, dtype=torch.float64) * 1e-300)] * 5
-    logs = log_norms(*scan_scaled(one, vanish, [zero, zero, zero, one, zero]))
-    assert float(logs[4]) == pytest.approx(math.log10(math.sqrt(2)), abs=1e-15)
-    assert float(logs[5]) == pytest.approx(math.log10(math.sqrt(2)) - 300, rel=1e-14)
+def test_zero_has_no_logarithm_and_stays_zero():
+    start = torch.tensor([[1.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
+    drop = [matrix(torch.eye(2, dtype=torch.float64)), torch.zeros_like, lambda v: v]
+    logs = log_norms(*scan_scaled(start, drop))
+    assert logs[:2, 0].tolist() == [math.log10(math.sqrt(5))] * 2
+    assert logs[2:, 0].tolist() == [-math.inf] * 2
+    assert logs[:, 1].tolist() == [-math.inf] * 4
 
 
 def test_what_is_not_a_number_stays_one():
@@ -89,12 +100,11 @@ def test_what_is_not_a_number_stays_one():
 
 
 @pytest.mark.parametrize("count", [T - 1, T + 1])
-@pytest.mark.parametrize("function", [scan, scan_scaled])
-def test_as_many_sources_as_maps(problem, function, count):
+def test_as_many_sources_as_maps(problem, count):
     start, matrices, sources = problem
     sources = torch.cat([sources, sources])[:count]
     with pytest.raises(ValueError, match="zip"):
-        function(start, map(matrix, matrices), sources)
+        scan(start, map(matrix, matrices), sources)
 
 
 def test_jacobians_are_those_of_finite_differences():
@@ -121,17 +131,3 @@ def test_vjp_leaves_its_input_alone_and_may_be_asked_twice():
     assert back(torch.ones_like(x)).tolist() == back(torch.ones_like(x)).tolist() == [2.0] * 3
     assert not x.requires_grad
     assert vjp(lambda at: torch.ones(3), x)(torch.ones(3)).tolist() == [0.0] * 3
-
-
-def test_an_orthogonal_recurrence_loses_rho_at_every_step():
-    """GRADFLOW's row of the vanilla RNN: rho^k at each of 1,000 distances, to 1e-13."""
-    rho, H = 0.9, 8
-    cell = torch.nn.RNNCell(H, H).double()
-    torch.nn.init.orthogonal_(cell.weight_hh, gain=rho)
-    torch.nn.init.zeros_(cell.bias_hh)
-    torch.nn.init.zeros_(cell.bias_ih)
-    rest = torch.zeros(1, H, dtype=torch.float64)
-    back = vjp(lambda h: cell(rest, h), rest)
-    norms = scan(torch.ones(1, H, dtype=torch.float64), [back] * 1000).norm(dim=2)[:, 0]
-    powers = rho ** torch.arange(1001, dtype=torch.float64) * H**0.5
-    torch.testing.assert_close(norms, powers, rtol=1e-13, atol=0)

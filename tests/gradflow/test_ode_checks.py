@@ -1,7 +1,5 @@
 """The closed forms hold, and they fail for a solver that is wrong."""
 
-import math
-
 import pytest
 import torch
 
@@ -10,7 +8,6 @@ from protcontact.gradflow.ode import METHODS, euler
 from protcontact.gradflow.ode_checks import (
     amplification_checks,
     complex_plane,
-    largest,
     linear_checks,
     skew_check,
 )
@@ -42,9 +39,3 @@ def test_no_point_of_the_plane_is_on_an_axis(points):
     assert float(torch.minimum(z.real.abs(), z.imag.abs()).min()) > 0.1
     assert torch.equal(z.real[0], z.imag[:, 0])
     torch.testing.assert_close(z, -z.flip(0, 1))
-
-
-def test_largest_does_not_pass_over_nan():
-    assert largest([0.5, -2.0]) == 2.0
-    assert math.isnan(largest([0.5, math.nan]))
-    assert math.isnan(largest([math.nan, 0.5]))

@@ -81,7 +81,7 @@ def test_linear_branches_have_the_closed_forms(depth, a):
     v = torch.tensor([1.0, -2.0], dtype=torch.float64)
     k = torch.arange(depth + 1, dtype=torch.float64)
     assert lengths(linear(depth, a), v, v).tolist() == pytest.approx(
-        (k * a / (1 + a)).tolist(), rel=1e-12
+        (k * a / (1 + a)).tolist(), rel=1e-14
     )
     if depth <= 60:
         true = [math.comb(depth, i) * a**i for i in range(depth + 1)]

@@ -152,8 +152,10 @@ def test_what_is_logged():
         slope = found.scalars[f"range/{span}/slope_log10"]
         places = torch.arange(len(rms), dtype=torch.float64)
         design = torch.stack([places, torch.ones_like(places)], dim=1)
-        fit = torch.linalg.lstsq(design, torch.tensor(rms).double().log10()[:, None]).solution
-        assert slope == pytest.approx(float(fit[0]), rel=1e-5)
+        fit = torch.linalg.lstsq(
+            design, torch.tensor(rms, dtype=torch.float64).log10()[:, None]
+        ).solution
+        assert slope == pytest.approx(float(fit[0]), rel=1e-9)
 
 
 class Deaf(Encoder):

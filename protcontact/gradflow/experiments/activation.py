@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from protcontact.figures.panels import Line, Panel
@@ -38,17 +38,18 @@ KINDS: dict[str, tuple[Activation, float]] = {
 class ActivationExperiment(Experiment):
     """Costates through stacks of sigmoid, tanh, ReLU and GELU layers."""
 
-    title: ClassVar = "A sigmoid takes three quarters of the gradient at every layer"
+    title: ClassVar = "A sigmoid lets at most a quarter of the gradient through at every layer"
     formula: ClassVar = (
         "lambda_{k-1} = W_k^T (phi'(a_k) * lambda_k)\n"
-        "sigmoid' <= 1/4, so |lambda_0| <= (s_max / 4)^D |lambda_D|;   ReLU' is 0 or 1"
+        "sigmoid' <= 1/4, so |lambda_0| <= |lambda_D| prod_k s_max(W_k) / 4;   ReLU' is 0 or 1"
     )
     explanation: ClassVar = (
         "Backpropagation multiplies by the slope of the activation at each layer. That of a "
-        "sigmoid is at most 1/4, so after D layers at most (1/4)^D is left, whatever the data. "
-        "The slope of a ReLU is 1 where the unit is on and 0 where it is off: what passes, passes "
-        "whole. As half of the units are off, weights must be larger by sqrt(2) to keep the norm, "
-        "which is what He's initialisation does."
+        "sigmoid is at most 1/4, so weights of usual size, which keep the length of most vectors, "
+        "leave about (1/4)^D after D layers, and less where units are saturated. The slope of a "
+        "ReLU is 1 where the unit is on and 0 where it is off: what passes, passes whole. As half "
+        "of the units are off, weights must be larger by sqrt(2) to keep the norm, which is what "
+        "He's initialisation does."
     )
     source: ClassVar = "Glorot and Bengio 2010; He et al. 2015"
 
@@ -67,8 +68,10 @@ class ActivationExperiment(Experiment):
             logs = logs - logs[0]
             readings += curve("log10_costate", name, logs.tolist())
             lost[name] = float(logs[-1]) / self.depth
-        checks = [_quarter(self.depth, self.width), _mask(self.width)]
-        sigmoid, relu = lost["sigmoid, Xavier"], lost["ReLU, He"]
+            if function is torch.sigmoid:
+                bound = _bound(layers, logs)
+        checks = [_quarter(self.depth, self.width), bound, _mask(self.width)]
+        sigmoid, relu, half = (lost[n] for n in ("sigmoid, Xavier", "ReLU, He", "ReLU, Xavier"))
         return Result(
             readings,
             checks,
@@ -76,8 +79,8 @@ class ActivationExperiment(Experiment):
             f"Each sigmoid layer leaves {10**sigmoid:.3f} of the gradient, so after {self.depth} "
             f"layers 10^{sigmoid * self.depth:.0f} of it is left; each ReLU layer with He's "
             f"initialisation leaves {10**relu:.2f}, and 10^{relu * self.depth:+.1f} is left. With "
-            f"Xavier's initialisation ReLU halves the squared norm at each layer: {self.depth} "
-            f"layers leave 10^{lost['ReLU, Xavier'] * self.depth:.1f}.",
+            f"Xavier's initialisation ReLU leaves {100**half:.2f} of the squared norm at each "
+            f"layer: {self.depth} layers leave 10^{half * self.depth:.1f}.",
         )
 
 
@@ -97,6 +100,16 @@ def _quarter(depth: int, width: int) -> Check:
         ratio_error(logs - logs[0], theory),
         1e-12,
     )
+
+
+@torch.no_grad()
+def _bound(layers: nn.Sequential, logs: Tensor) -> Check:
+    """No costate is above the product of the largest singular values, each by four."""
+    weights = [layer.get_parameter("linear.weight") for layer in reversed(layers)]
+    singular = [torch.linalg.matrix_norm(weight, 2) for weight in weights]
+    most = (torch.stack(singular) / 4).log10().cumsum(dim=0)
+    above = float((logs[1:] - most).clamp(min=0).max())
+    return Check("sigmoid: |lambda_k| <= |lambda_D| prod s_max(W) / 4, decades above", above, 1e-12)
 
 
 def _mask(width: int) -> Check:

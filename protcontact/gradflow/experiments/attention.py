@@ -50,11 +50,12 @@ class AttentionExperiment(Experiment):
         "held for the gradient: L^2 with the maps, L without, L in a recurrence"
     )
     explanation: ClassVar = (
-        "In a recurrent network a gradient visits all residues between i and j. Attention compares "
-        "i and j directly, so its gradient does not depend on how far apart they are along the "
-        "chain. The price is that all pairs are compared: operations grow with the square of the "
-        "length, and so does the memory for the maps, unless they are never stored (fused "
-        "attention makes them again in the backward pass, which needs memory of order L only)."
+        "In a recurrent network a gradient visits all residues between i and j. Attention "
+        "compares i and j directly, so its gradient need not depend on how far apart they are "
+        "along the chain, and does not where it looks at all alike. The price is that all pairs "
+        "are compared: operations grow with the square of the length, and so does the memory for "
+        "the maps, unless they are never stored (fused attention makes them again in the backward "
+        "pass, which needs memory of order L only)."
     )
     source: ClassVar = "Vaswani et al. 2017; Dao et al. 2022 (fused attention)"
 
@@ -144,12 +145,12 @@ class AttentionExperiment(Experiment):
         return Check(f"{claim} {self.lengths[-1]}", abs(predicted / costs[-1] - 1), 1e-12)
 
     def _maps(self, costs: tuple[int, ...]) -> Check:
-        """Without it a cost that does not grow with L^2 at all would pass, too."""
+        """Each head of each block keeps one at least: less would not be a cost with L^2."""
         one = LAYERS * HEADS * BYTES
         L, (a, b, c) = self.lengths[0], costs[:3]
         kept = (c - 3 * b + 2 * a) / (6 * L**2 * one)  # of L, 2 L and 4 L
         whole = max(round(kept), 1)
-        claim = f"of these c = {whole} maps of {BYTES} bytes, {HEADS} heads, {LAYERS} blocks"
+        claim = f"of these c: {whole} whole maps for each of {HEADS} heads in {LAYERS} blocks"
         return Check(claim, abs(kept / whole - 1), 1e-12)
 
     def _linear(self, what: str, costs: tuple[int, ...]) -> Check:

@@ -17,8 +17,10 @@ from protcontact.gradflow.experiment import (
     Reading,
     Result,
     curve,
+    largest,
     lines,
     size,
+    theory,
 )
 from protcontact.gradflow.linear import matrix, scan
 from protcontact.gradflow.ode import (
@@ -34,7 +36,6 @@ from protcontact.gradflow.ode import (
 from protcontact.gradflow.ode_checks import (
     amplification_checks,
     complex_plane,
-    largest,
     linear_checks,
     skew_check,
 )
@@ -181,7 +182,7 @@ def _exponents(flows: Flows) -> list[float]:
     """The power of the error that the remainder falls with, of each solver far above rounding."""
     found = []
     for runs in flows.values():
-        clear = [run for run in runs if run.remainder > CLEAR]
+        clear = [run for run in runs if not run.remainder <= CLEAR]  # NaN is told
         if len(clear) > 1:
             a, b = clear[-2:]
             found.append(math.log(a.remainder / b.remainder) / math.log(a.error / b.error))
@@ -298,30 +299,24 @@ def _panels(readings: list[Reading]) -> list[Drawable]:
     by_torch = lines(readings, "log10_backpropagated")
     return [
         Panel(
-            [*(replace(line, label="") for line in measured), *_theory(added, "propagated errors")],
+            [*(replace(line, label="") for line in measured), *theory(added, "propagated errors")],
             "time",
             "log10 of the global error's norm",
             f"{name}: errors of the same solvers, dt = {dt:.3g}",
         ),
         Panel(
-            [*logs, *_theory(_slopes(logs), "slopes 1, 2, 4")],
+            [*logs, *theory(_slopes(logs), "slopes 1, 2, 4")],
             "log10 of dt, the length of a step",
             "log10 of the largest global error",
             f"{name}: errors by the length of a step",
         ),
         Panel(
-            [*lines(readings, "log10_travel"), *_theory(by_torch, "backpropagation by torch")],
+            [*lines(readings, "log10_travel"), *theory(by_torch, "backpropagation by torch")],
             "residues travelled",
             "log10 of the norm that is left",
             "through an nn.RNN, which is Euler's method",
         ),
     ]
-
-
-def _theory(found: Sequence[Line], label: str) -> list[Line]:
-    """What lines are compared with, once in the legend."""
-    first, *others = (Line("", line.x, line.y, theory=True) for line in found)
-    return [replace(first, label=label), *others]
 
 
 def _logs(values: Sequence[float]) -> list[float]:

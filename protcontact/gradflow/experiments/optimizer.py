@@ -20,6 +20,7 @@ from protcontact.gradflow.experiment import (
     Reading,
     Result,
     curve,
+    largest,
     lines,
     relative_error,
     size,
@@ -68,7 +69,7 @@ COMPARED = ("SGD", "Adam")  # in a single step, where momentum is SGD
 class OptimizerExperiment(Experiment):
     """Step size by gradient scale, and a network that only one of them trains."""
 
-    title: ClassVar = "Adam moves a weight whose gradient has vanished as far as any other"
+    title: ClassVar = "Adam moves a weight whose gradient is small as far as any other"
     formula: ClassVar = (
         "SGD: w - lr g;   Adam: w - lr m / (sqrt(v) + eps), m and v running means of g and g^2\n"
         "constant g: SGD moves n lr g, Adam n lr g / (|g| + eps) -> n lr sign(g)"
@@ -216,13 +217,13 @@ def _of_weights(start: nn.Module, loss: Loss) -> list[Check]:
     checks = []
     for name, form in forms.items():
         before, chosen = _first(name, start, loss)
-        apart = max(
+        gaps = largest(
             float(((old - new.detach()) / LR - form(new.grad)).abs().max())
             for old, new in zip(before, chosen.tensors, strict=True)
             if new.grad is not None
         )
         claim = f"{name}, first step: the same for every weight of the BiLSTM, in units of lr"
-        checks.append(Check(claim, apart, 2e-12))
+        checks.append(Check(claim, gaps, 2e-12))
     return checks
 
 

@@ -14,6 +14,7 @@ from protcontact.gradflow.experiment import (
     Experiment,
     Reading,
     Result,
+    apart,
     curve,
     lines,
     relative_error,
@@ -83,13 +84,14 @@ class UNetExperiment(Experiment):
     )
     explanation: ClassVar = (
         "A U-Net looks at the contact map at full resolution and at ever coarser ones, and joins "
-        "them by skips. Without skips all that a pair of residues says passes through the coarsest "
-        "map, and its gradient through every layer on the way there and back; with skips there is "
-        "also a way that stays at the finest level, however many there are. What further levels "
-        "add is reach: each about doubles how far along the chain a logit looks, and outside of "
-        "this square its gradient is exactly zero. That holds for convolutions alone: the norm in "
-        "the package's blocks takes its mean over the whole map, so the square is measured with "
-        "the norm's statistics held constant, and a second curve shows what passes by them."
+        "them by skips. Without skips all that a pair of residues says passes through the "
+        "coarsest map, and its gradient through every layer on the way there and back; with skips "
+        "there is also a way that stays at the finest level, however many there are. What further "
+        "levels add is reach: each lets a logit look twice as far along the chain, or more, and "
+        "outside of this square its gradient is exactly zero. That holds for convolutions alone: "
+        "the norm in the package's blocks takes its mean over the whole map, so the square is "
+        "measured with the norm's statistics held constant, and a second curve shows what passes "
+        "by them."
     )
     source: ClassVar = "Ronneberger, Fischer and Brox 2015; Drozdzal et al. 2016"
 
@@ -226,7 +228,7 @@ def _boxes(sizes: UNetExperiment) -> Check:
             expected[0] += A ** (2 * level) * box * sent[0, i, j]
     return Check(
         "silent blocks, a I between levels: gradient = sum over l of a^(2 l) 4^-l on 2^l x 2^l",
-        float((g - expected).abs().max() / expected.abs().max()),
+        apart(g, expected),
         1e-14,
     )
 

@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 
+from protcontact.gradflow.experiments import gates
 from protcontact.gradflow.experiments.gates import (
     CHRONO,
     GatesExperiment,
     _still,
     _through_the_door,
 )
+from protcontact.gradflow.gates import first_run
 from protcontact.gradflow.recurrence import adjoint_scan
 
 SMALL = {"length": 30, "width": 4}
@@ -40,7 +42,35 @@ def test_the_checks_see_a_gate_that_is_off_in_its_last_bits(monkeypatch):
     monkeypatch.setattr("protcontact.gradflow.experiments.gates._gate", lambda layer: 0.9 + 2e-15)
     failed = [check.claim for check in GatesExperiment(**SMALL).run().checks if not check.holds]
     assert any("f = 0.9, W = 0" in claim for claim in failed)
-    assert any("output biases" in claim for claim in failed)
+    assert any("stand at f" in claim for claim in failed)
+
+
+def test_the_checks_see_a_bias_in_the_wrong_gate(monkeypatch):
+    """The forget bias given to the input gate: f is one half, whatever was asked."""
+    still = gates._still
+
+    def swapped(length, width, *, forget, output=0.0):
+        return still(length, width, forget=0.0, output=output)
+
+    monkeypatch.setattr(gates, "_still", swapped)
+    failed = [check.claim for check in GatesExperiment(**SMALL).run().checks if not check.holds]
+    assert any("stand at f" in claim for claim in failed)
+    assert any("log(T - 1)" in claim for claim in failed)
+
+
+def test_a_hook_on_the_fused_layer_does_not_see_the_costate():
+    """It sees what the loss sends there; what time sends must be computed."""
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(4, 4, batch_first=True).double()
+    x = torch.randn(1, 12, 4).double()
+    output, _ = lstm(x)
+    output.retain_grad()
+    output[:, -1].sum().backward()
+    assert not output.grad[:, :-1].any()
+    direct = torch.zeros(1, 12, 8, dtype=torch.float64)
+    direct[:, -1, :4] = 1.0
+    with torch.no_grad():
+        assert bool((adjoint_scan(first_run(lstm.all_weights[0], x), direct).h != 0).all())
 
 
 @pytest.mark.parametrize("output", [-5.0, -10.0, -20.0])
