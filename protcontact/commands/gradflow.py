@@ -29,6 +29,7 @@ from protcontact.gradflow.diagnosis import measure_diagnosis
 from protcontact.gradflow.experiment import Experiment, Result
 from protcontact.gradflow.experiments import ORDER, experiment
 from protcontact.gradflow.jacobian_map import measure_jacobian_map
+from protcontact.gradflow.trained import refuse_broken
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.report.chains import chosen_chains
 from protcontact.report.experiment_files import write_result
@@ -178,17 +179,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _looked(look: Look, args: argparse.Namespace) -> Result:
     model = load_model(args.checkpoint, args.trust_package)
+    try:
+        refuse_broken(model)
+    except InputError as error:
+        raise InputError(f"{args.checkpoint}: {error}") from error
     about = read_checkpoint(args.checkpoint)[KEY]
     chains = chosen_chains(args.data, args.split, args.chains, look.shortest, args.max_length)
-    prior = SeparationPrior.from_state_dict(about["prior"])
-    options = about["objective"] if look.asks_objective else {}
-    if prior.pairs.sum() > 0:
-        options = options | {"null": prior.scores}
-    try:
-        with progress("chains", len(chains)) as advance:
-            return look.measure(model, chains, seed=args.seed, advance=advance, **options)
-    except ValueError as error:
-        raise InputError(f"{args.checkpoint}: {error}") from error
+    options = about.get("objective", {}) if look.asks_objective else {}
+    if "prior" in about:  # not where it was written without one
+        prior = SeparationPrior.from_state_dict(about["prior"])
+        if prior.pairs.sum() > 0:
+            options = options | {"null": prior.scores}
+    with progress("chains", len(chains)) as advance:
+        return look.measure(model, chains, seed=args.seed, advance=advance, **options)
 
 
 def _made(kind: type[Experiment], args: argparse.Namespace) -> Experiment:

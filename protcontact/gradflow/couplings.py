@@ -62,10 +62,11 @@ def random_precision(
         generator: Draws pairs and couplings.
 
     Returns:
-        ``(L, C, L, C)`` float64; positive definite, as each row's diagonal outweighs the rest.
+        ``(L, C, L, C)`` float64, no ``P_ii`` of it diagonal; positive definite, as the diagonal
+        outweighs the rest of each row.
     """
     chosen = torch.rand(length, length, generator=generator) < share
-    chosen = (chosen | torch.ones(length, length).tril(1).bool()).triu(1)
+    chosen = (chosen | torch.ones(length, length).tril(1).bool()).triu()
     blocks = torch.randn(length, channels, length, channels, generator=generator).double()
     blocks = blocks * chosen[:, None, :, None]
     flat = blocks.reshape(length * channels, length * channels)

@@ -2,12 +2,13 @@
 
 Recurrences: the costate by time steps from the end that the loss is sent to, gates (LSTM), spectra.
 Residual blocks: spectra at one residue, and what is handed to others in one step. Transformer: the
-share that attention hands farther than 24 residues. What an encoder does not have is named.
+share that attention hands farther than 24 residues. What an encoder does not have is named, and so
+is what cannot be measured, and why.
 """
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,17 @@ from protcontact.gradflow.experiment import Reading, curve
 from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import Parameters, plain_name
 from protcontact.gradflow.probe import Pending, Step
-from protcontact.gradflow.recurrence import BINS, Recurrence
+from protcontact.gradflow.recurrence import BINS, Recurrence, last_step
 from protcontact.gradflow.spectrum import (
     Call,
     block_spectrum,
     calls_of,
+    cotangents_of,
     recurrences,
     recurrent_spectrum,
+    refusal,
     residual_blocks,
+    sequence_of,
 )
 from protcontact.gradflow.systems import follow, recurrent
 from protcontact.gradflow.transfer import ship
@@ -61,13 +65,19 @@ class LayerReadings:
         self.blocks = {
             f"encoder.{name}": module for name, module in residual_blocks(model.encoder).items()
         }
+        self._all = {
+            f"encoder.{plain_name(name)}": module
+            for name, module in model.encoder.named_modules()
+            if isinstance(module, nn.RNNBase)
+        }
         self._wide = {n: copy.deepcopy(module).double() for n, module in self.recurrences.items()}
+        self._refused: dict[str, str] = {}
         self._curves: dict[tuple[str, str], list[Tensor]] = {}
 
     def add(self, batch: ContactBatch) -> None:
         """Measure one chain: one forward and one backward pass, and what each layer needs."""
         probe, L = Recurrence(), batch.tokens.shape[1]
-        modules = {**self.recurrences, **self.blocks}
+        modules = {**self._all, **self.blocks}
         with (
             untouched(self.model),
             input_of(self.model.encoder, (1, L)) as found,  # from there on all has a gradient
@@ -80,15 +90,19 @@ class LayerReadings:
                 min_separation=self.min_separation,
                 positive_weight=self.positive_weight,
             )
-            outputs = [call.output for call in calls.values()]
-            asked = [found[0], *outputs]
-            _, *sent = torch.autograd.grad(loss, asked, materialize_grads=True)
-            pending = probe.before_update(Step(self.model, batch, Parameters((), ())))
-            self._lstms(pending)
-            for (name, call), cotangent in zip(calls.items(), sent, strict=True):
+            self._refused |= _refusals(modules, calls)
+            layers = {n: c for n, c in calls.items() if n not in self._refused}
+            single = {n: c for n, c in layers.items() if n in self.recurrences}
+            loops = {n: c for n, c in single.items() if not isinstance(modules[n], nn.LSTM)}
+            asked = [tensor for call in loops.values() for tensor in call.returned]
+            _, *sent = torch.autograd.grad(loss, [found[0], *asked], materialize_grads=True)
+            self._lstms(probe.before_update(Step(self.model, batch, Parameters((), ()))))
+            for name, *ends in zip(loops, sent[::2], sent[1::2], strict=True):
+                self._costates(name, loops[name], *ends)
+            for name, call in layers.items():
                 if name in self.recurrences:
-                    self._steps(name, call, cotangent)
-                else:
+                    self._steps(name, call)
+                elif name in self.blocks:
                     self._block(name, call, L // 2)
         self._attention(batch)
 
@@ -100,7 +114,7 @@ class LayerReadings:
         for (probe, where), curves in sorted(
             self._curves.items(), key=lambda item: _rank(item[0][1], order)
         ):
-            mean = joined if probe == COSTATE else mean_curve
+            mean = joined if probe in (COSTATE, HANDED) else mean_curve
             at = places if probe in GATES.values() else None
             found += curve(probe, where, mean(curves).tolist(), at)
         return found + [Reading("left_out", reason, 0, math.nan) for reason in self._left_out()]
@@ -117,17 +131,20 @@ class LayerReadings:
                 gate, _, _ = what.partition("_")
                 self._keep(COSTATE if kind == "time" else GATES[gate], layer, values)
 
-    def _steps(self, name: str, call: Call, cotangent: Tensor) -> None:
-        """Spectra of a recurrence, and its costates if it is no LSTM."""
+    def _costates(self, name: str, call: Call, output: Tensor, last: Tensor) -> None:
+        """Of a recurrence that is no LSTM, by the gradients of what it returned."""
         module = self._wide[name]
-        x, sent = (_of_one(module, t).detach().double() for t in (call.args[0], cotangent))
-        if len(x) < 2:
-            return
-        spectrum = recurrent_spectrum(module, x, STEPS)
+        x, start = (values.double() for values in sequence_of(module, call))
+        sent = cotangents_of(module, output, last).double()
+        self._keep(COSTATE, name, _costate_curve(module, x, start, sent))
+
+    def _steps(self, name: str, call: Call) -> None:
+        """Spectra of a recurrence."""
+        module = self._wide[name]
+        x, start = (values.double() for values in sequence_of(module, call))
+        spectrum = recurrent_spectrum(module, x, start, STEPS)
         self._keep(SINGULAR, name, spectrum.singular.median(dim=0).values)
         self._keep(LYAPUNOV, name, spectrum.exponents / math.log(10))
-        if not isinstance(module, nn.LSTM):
-            self._keep(COSTATE, name, _costate_curve(module, x, sent[-1]))
 
     def _block(self, name: str, call: Call, residue: int) -> None:
         singular, norms = block_spectrum(self.blocks[name], call, residue)
@@ -143,17 +160,28 @@ class LayerReadings:
             self._keep(FAR, f"{LONG.low} residues or more, by layer", far / everywhere)
 
     def _left_out(self) -> Iterator[str]:
-        kind = type(self.model.encoder).__name__
-        measured = {probe for probe, _ in self._curves}
-        for probe, what in (
-            (COSTATE, "costate against time: no recurrence"),
-            (GATES["f"], "gates: no torch.nn.LSTM"),
-            (LYAPUNOV, "spectra of steps: no recurrence of one layer and one direction"),
-            (HANDED, "Jacobians of blocks: no residual block"),
-            (FAR, "far share of attention: no Transformer"),
+        yield from (f"{name}: {reason}" for name, reason in self._refused.items())
+        encoder, single = self.model.encoder, "recurrence of one layer and one direction"
+        lstm = any(isinstance(module, nn.LSTM) for module in self._all.values())
+        for there, what in (
+            (lstm or self.recurrences, f"costate against time: no LSTM, and no other {single}"),
+            (lstm, "gates: no torch.nn.LSTM"),
+            (self.recurrences, f"spectra of steps: no {single}"),
+            (self.blocks, "Jacobians of blocks: no residual block"),
+            (isinstance(encoder, Transformer), "far share of attention: no Transformer"),
         ):
-            if probe not in measured:
-                yield f"{what} in a {kind}"
+            if not there:
+                yield f"{what} in a {type(encoder).__name__}"
+
+
+def _refusals(modules: Mapping[str, nn.Module], calls: Mapping[str, Call]) -> dict[str, str]:
+    """Name -> why it is not measured, of those that are not."""
+    found = {name: "it was not called" for name in modules if name not in calls}
+    for name, call in calls.items():
+        module = modules[name]
+        if isinstance(module, nn.RNNBase) and (reason := refusal(module, call)):
+            found[name] = reason
+    return found
 
 
 def _rank(where: str, order: Sequence[str]) -> int:
@@ -169,15 +197,17 @@ def mean_curve(curves: Sequence[Tensor]) -> Tensor:
 def joined(curves: Sequence[Tensor]) -> Tensor:
     """Mean of curves of any lengths in logarithms, without a jump where one of them ends.
 
-    It starts at the mean and goes on by the mean step of the curves that go on. -inf where all of
-    them are: a convolution depends on nothing beyond its reach.
+    It starts at the mean and goes on by the mean step of the curves that go on, from where each was
+    last finite. -inf where all of them are: a convolution depends on nothing beyond its reach.
     """
     table = _table(curves)
-    steps = table.diff(dim=1)
-    mean = torch.where(steps.isfinite(), steps, math.nan).nanmean(dim=0)
-    found = torch.cat([table[:, :1].nanmean(dim=0), mean.nan_to_num(0.0)]).cumsum(dim=0)
-    ended = torch.cat([torch.zeros(1, dtype=torch.bool), mean.isnan()])
-    return torch.where(ended, table.nanmean(dim=0), found)
+    found, ahead = [], torch.zeros(len(table), dtype=table.dtype)  # of the mean, of each curve
+    for values in table.unbind(dim=1):
+        real = values.isfinite()
+        mean = (values + ahead)[real].mean() if real.any() else values.nanmean()
+        ahead = torch.where(real, mean - values, ahead)
+        found.append(mean)
+    return torch.stack(found)
 
 
 def _table(curves: Sequence[Tensor]) -> Tensor:
@@ -185,15 +215,16 @@ def _table(curves: Sequence[Tensor]) -> Tensor:
     return nn.utils.rnn.pad_sequence([*curves], batch_first=True, padding_value=math.nan)
 
 
-def _of_one(module: nn.RNNBase, values: Tensor) -> Tensor:
-    """``(1, T, C)`` or ``(T, 1, C)`` to ``(T, C)``."""
-    return values[0] if module.batch_first else values[:, 0]
+def _costate_curve(module: nn.RNNBase, x: Tensor, start: Tensor, sent: Tensor) -> Tensor:
+    """``(T, C), (n,), (T, H) -> (T',)``: log10 of the costate by steps, relative to the first.
 
-
-def _costate_curve(module: nn.RNNBase, x: Tensor, cotangent: Tensor) -> Tensor:
-    """``(T,)``: log10 of the costate by steps before the last, relative to that."""
-    maps = recurrent(module, x)
+    From the last step that anything is sent to, as for LSTMs; NaN if there is none.
+    """
+    last = int(last_step(sent[None]))
+    if last < 0:
+        return x.new_full((len(x),), math.nan)
+    maps = recurrent(module, x[: last + 1])
     with torch.no_grad():
-        states = follow(maps, x.new_zeros(module.hidden_size))
-    logs = log_costates(maps, states, cotangent).flip(0)
+        states = follow(maps, start)
+    logs = log_costates(maps, states, sent[last]).flip(0)
     return (logs - logs[0])[: len(maps)]

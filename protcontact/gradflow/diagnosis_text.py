@@ -4,6 +4,19 @@ import math
 from collections.abc import Sequence
 
 from protcontact.figures.panels import Line, Panel
+from protcontact.gradflow.diagnosis_bins import (
+    CHAINS,
+    CHANCE,
+    COMPARED,
+    FIRST_BLOCK,
+    GAIN_OF,
+    LOGITS,
+    PRECISION,
+    RELATIVE_DEPENDENCE,
+    RELATIVE_GAIN,
+    SCORED,
+    SKILL,
+)
 from protcontact.gradflow.diagnosis_layers import (
     COSTATE,
     DEPENDENCE,
@@ -15,9 +28,8 @@ from protcontact.gradflow.diagnosis_layers import (
 from protcontact.gradflow.experiment import Reading, lines
 from protcontact.metrics.ranges import SeparationRange
 
-ENOUGH = 3  # chains with a contact in a bin, for a mean that a sentence is built on
+ENOUGH = 3  # chains with a contact in two bins, for a mean that a sentence is built on
 THOUSANDTH = -3.0
-SKILL, GAIN = "log10_relative_skill", "gain of the encoder"
 
 
 def panels(readings: Sequence[Reading]) -> list[Panel]:
@@ -64,9 +76,9 @@ def _compared(readings: Sequence[Reading]) -> list[Line]:
     """Precision above chance, gradient, gain and dependence on one scale."""
     shown = {
         SKILL: "P@L above chance",
-        "log10_first_block": "gradient of their loss, first block",
-        "log10_relative_gain": GAIN,
-        "log10_relative_dependence": "dependence of y_i on x_j",
+        FIRST_BLOCK: "gradient of their loss, first block",
+        RELATIVE_GAIN: GAIN_OF,
+        RELATIVE_DEPENDENCE: "dependence of y_i on x_j",
     }
     return [
         Line(label, line.x, line.y)
@@ -83,32 +95,37 @@ def conclusion(readings: Sequence[Reading], bins: Sequence[SeparationRange]) -> 
         bins: From near to far.
     """
     at = _table(readings)
-    counts = at["chains", "with a contact in the bin"]
-    needed = min(ENOUGH, max(counts.values())) or 1
-    near, *others = (span for span in bins if counts[span.low] >= needed or span is bins[0])
+    compared = at[CHAINS, COMPARED]
+    needed = min(ENOUGH, max(compared.values())) or 1
+    near, *others = (span for span in bins if compared[span.low] >= needed or span is bins[0])
     far = others[-1] if others else near
-    if counts[near.low] == 0:
+    if compared[near.low] == 0:
         *_, last = lines(readings, DEPENDENCE)[0].x
         depends = at[DEPENDENCE, "encoder"][last]
         return (
             f"No chain has a contact at a separation of {near.name} residues, so nothing can be "
-            f"compared with it. At {last:.0f} residues the dependence of the encoder's output is "
-            f"{_factor(depends)} of that on the residue itself."
+            f"compared with it. Of the dependence of the encoder's output on the residue itself, "
+            f"this is left at {last:.0f} residues: {_factor(depends)}."
         )
     (p, c), (q, d) = (
-        (at["P@L", "logits"][span.low], at["P@L", "chance"][span.low]) for span in (near, far)
+        (at[PRECISION, LOGITS][span.low], at[PRECISION, CHANCE][span.low]) for span in (near, far)
     )
-    [first] = [where for probe, where in at if probe == "log10_first_block"]
-    depends = at["log10_relative_dependence", "encoder"][far.low]
+    counts = at[CHAINS, SCORED]
+    [first] = [where for probe, where in at if probe == FIRST_BLOCK]
+    left = {
+        "P@L above chance": at[SKILL, LOGITS],
+        f"the gradient of their loss in the first block, {first}": at[FIRST_BLOCK, first],
+        "the gain of the encoder on the way there": at[RELATIVE_GAIN, GAIN_OF],
+        "the dependence of the encoder's output on a residue so far away": at[
+            RELATIVE_DEPENDENCE, "encoder"
+        ],
+    }
+    factors = "; of ".join(f"{what}: {_factor(values[far.low])}" for what, values in left.items())
     return (
-        f"P@L is {p:.3f} at separations of {near.name} ({p / c:.1f} times chance, "
-        f"{counts[near.low]:.0f} chains) and {q:.3f} at {far.name} ({q / d:.1f} times chance, "
-        f"{counts[far.low]:.0f} chains). Of what it is for near pairs of the same chains, P@L "
-        f"above chance of the far ones is {_factor(at[SKILL, 'logits'][far.low])}, the gradient of "
-        f"their loss in the first block, {first}, "
-        f"{_factor(at['log10_first_block', first][far.low])}, the gain of the encoder on the way "
-        f"there {_factor(at['log10_relative_gain', GAIN][far.low])}, and the dependence of the "
-        f"encoder's output on a residue so far away {_factor(depends)}."
+        f"P@L is {p:.3f} at separations of {near.name} ({p / c:.1f} times chance, chains: "
+        f"{counts[near.low]:.0f}) and {q:.3f} at {far.name} ({q / d:.1f} times chance, chains: "
+        f"{counts[far.low]:.0f}). In the chains with contacts at both ({compared[far.low]:.0f}), "
+        f"this is left at {far.name} of what there is at {near.name}: of {factors}."
     )
 
 
@@ -120,7 +137,9 @@ def _table(readings: Sequence[Reading]) -> dict[tuple[str, str], dict[float, flo
 
 
 def _factor(logarithm: float) -> str:
-    """``0.06`` or ``10^-3.4``; nothing where it is not a number."""
-    if not math.isfinite(logarithm):
+    """``0.06`` or ``10^-3.4``; nothing is left of what is -inf."""
+    if logarithm == -math.inf:
         return "nothing"
+    if not math.isfinite(logarithm):  # relative to 0, or to what is not above chance
+        return "cannot be compared"
     return f"{10**logarithm:.2f}" if abs(logarithm) < 1.5 else f"10^{logarithm:.1f}"

@@ -199,11 +199,6 @@ def relative_error(found: torch.Tensor, true: torch.Tensor) -> float:
     return float((apart / size).max()) if apart.numel() else math.nan
 
 
-def largest(gaps: Sequence[float]) -> float:
-    """Of the absolute values; NaN if one is, which Python's max would pass over."""
-    return float(torch.tensor(gaps, dtype=torch.float64).abs().max())
-
-
 def ratio_error(found: torch.Tensor, true: torch.Tensor) -> float:
     """`relative_error` of numbers given as log10, whatever their size: ``|10^(a - b) - 1|``.
 

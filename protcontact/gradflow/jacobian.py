@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from protcontact.errors import InputError
 from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.untouched import untouched
 from protcontact.models.contract import ContactModel, Encoder
@@ -122,7 +123,8 @@ def jacobian_blocks(outputs: Outputs, tokens: Tensor) -> Tensor:
         tokens: ``(L,)``, one chain without padding.
 
     Returns:
-        ``(L, M, L, C)``, output i by input vector j. A model without input vectors is a ValueError.
+        ``(L, M, L, C)``, output i by input vector j. A model without input vectors is an
+        InputError.
     """
     with _run(outputs, tokens) as (y, leaf):
         units = torch.eye(y.shape[1]).to(y)
@@ -197,12 +199,12 @@ def _run(outputs: Outputs, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         Its outputs ``(L, M)`` and the zero ``(1, L, C)`` that was added to its input.
 
     Raises:
-        ValueError: If no input was found, or the outputs do not depend on it.
+        InputError: If no input was found, or the outputs do not depend on it.
     """
     with untouched(outputs.model), input_of(outputs.encoder, (1, len(tokens))) as found:
         y = outputs.read(tokens[None])[0]
         if not found or not y.requires_grad:
-            raise ValueError(
+            raise InputError(
                 f"no submodule of {type(outputs.encoder).__name__} returns vectors "
                 "(B, L, channels) that the output depends on, so there is no Jacobian"
             )

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from protcontact.gradflow.linear import LinearMap, jvp
-from protcontact.gradflow.ode import amplification
 from protcontact.gradflow.systems import Map
 
 
@@ -37,8 +36,18 @@ def exponents(
         As `linear_exponents`, which also says what it refuses.
     """
     tangents = [_tangent(step, x) for step, x in zip(maps, states[:-1], strict=True)]
-    basis = torch.eye(states.shape[-1], dtype=states.dtype)
-    return linear_exponents(tangents, basis, transient, count)
+    return linear_exponents(tangents, first_directions(states), transient, count)
+
+
+def first_directions(states: Tensor) -> Tensor:
+    """``(..., n) -> (n, n)``, orthogonal: where `exponents` begins, the same at each call.
+
+    At random, as the first axes may be of a part of the state that says nothing of the rest: h of
+    an LSTM whose gates do not read it.
+    """
+    n, generator = states.shape[-1], torch.Generator().manual_seed(0)
+    values = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    return torch.linalg.qr(values)[0].to(states.dtype)
 
 
 def _tangent(step: Map, x: Tensor) -> LinearMap:
@@ -58,8 +67,8 @@ def linear_exponents(
         count: As in `exponents`.
 
     Returns:
-        ``(count,)``, in the order of the directions: falling, up to what T leaves uncertain. -inf
-        where a Jacobian is singular.
+        ``(count,)``, in the order of the directions: falling, up to what T leaves uncertain. Where
+        Jacobians are singular -inf, or what rounding leaves of it: below -30.
 
     Raises:
         ValueError: If there are not so many exponents, or no step is left after the transient.
@@ -77,9 +86,3 @@ def linear_exponents(
         directions = q.mT
         stretches.append(r.diagonal().abs().log())
     return torch.stack(stretches[transient:], dim=1).mean(dim=1)
-
-
-def mean_log_det(maps: Sequence[Map], states: Tensor, transient: int = 0) -> float:
-    """What all exponents add up to, from each Jacobian as a whole; arguments as in `exponents`."""
-    matrices = [amplification(step, x) for step, x in zip(maps, states[:-1], strict=True)]
-    return float(torch.linalg.slogdet(torch.stack(matrices[transient:])).logabsdet.mean())

@@ -296,7 +296,7 @@ class Recurrence(StepProbe):
         output, (h_n, c_n) = outputs
         if not h_n.requires_grad:
             return
-        if reason := _refusal(module, x):
+        if reason := why_refused(module, x):
             self._refused[name] = reason
             return
         states = tuple(state.detach() for state in initial or ())
@@ -318,7 +318,7 @@ def _batch_first(module: nn.LSTM, values: Tensor) -> Tensor:
     return values.detach() if module.batch_first else values.detach().transpose(0, 1)
 
 
-def _refusal(module: nn.LSTM, x: Tensor | PackedSequence) -> str | None:
+def why_refused(module: nn.RNNBase, x: Tensor | PackedSequence) -> str | None:
     """Why a call is not measured, and what to do about it."""
     if isinstance(x, PackedSequence):
         return "PackedSequence (give it a padded batch)"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
+from protcontact.errors import InputError
 from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import norms, places_of_blocks
 from protcontact.gradflow.ranges import range_losses, trained
@@ -58,18 +59,20 @@ def bin_gradients(
         Norms.
 
     Raises:
-        ValueError: If the encoder has no input vectors or no weight is trained.
+        InputError: If the output of the encoder depends on no input vectors, or no weight is
+            trained.
     """
     weights = trained(model)
     if not weights.tensors:
-        raise ValueError("all weights are frozen, so there is no gradient of any to measure")
+        raise InputError("all weights are frozen, so there is no gradient of any to measure")
     rows = []
     B, L = batch.tokens.shape
     with untouched(model), input_of(model.encoder, (B, L)) as found:
         y = model.encoder(batch.tokens, batch.mask, batch.index)
-        if not found:
-            raise ValueError(
-                f"no submodule of {type(model.encoder).__name__} returns vectors (B, L, channels)"
+        if not found or not y.requires_grad:
+            raise InputError(
+                f"no submodule of {type(model.encoder).__name__} returns vectors (B, L, channels) "
+                "that the output depends on, so there is no gradient to follow"
             )
         logits = model.head(y, batch.mask, batch.index)
         for loss in range_losses(logits, batch, bins, positive_weight):

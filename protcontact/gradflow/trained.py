@@ -7,25 +7,53 @@ has no padding that a measurement could mistake for residues.
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from protcontact.batch import ContactBatch
 from protcontact.errors import InputError
+from protcontact.gradflow.untouched import untouched
+from protcontact.models.contract import ContactModel
 
 
 def refuse_broken(model: nn.Module) -> None:
-    """Refuse weights that are not numbers.
+    """Refuse weights that are not numbers. A buffer may be infinite, as masks of attention are.
 
     Raises:
-        InputError: If a parameter or buffer has an element that is NaN or infinite: names it.
+        InputError: If a parameter has an element that is NaN or infinite, or a buffer one that is
+            NaN: names it.
     """
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        broken = int((~torch.isfinite(tensor)).sum())
+    bad = [(name, ~tensor.isfinite()) for name, tensor in model.named_parameters()]
+    bad += [(name, tensor.isnan()) for name, tensor in model.named_buffers()]
+    for name, places in bad:
+        broken = int(places.sum())
         if broken:
             raise InputError(
-                f"{name} has {broken} of {tensor.numel()} elements that are NaN or infinite, so "
+                f"{name} has {broken} of {places.numel()} elements that are NaN or infinite, so "
                 "nothing can be measured; take an earlier checkpoint of the run"
             )
+
+
+def logits_of(model: ContactModel, batch: ContactBatch) -> Tensor:
+    """What a model says of one chain, in eval mode.
+
+    Args:
+        model: Left as it was.
+        batch: The chain.
+
+    Returns:
+        ``(L, L)``, without a graph.
+
+    Raises:
+        InputError: If it says NaN of a pair, as weights that are finite may be too large.
+    """
+    with untouched(model), torch.no_grad():
+        logits: Tensor = model(batch)[0]
+    if broken := int(logits.isnan().sum()):
+        raise InputError(
+            f"the model says NaN of {broken} pairs of chain {batch.ids[0]!r}, so nothing can be "
+            "measured; take an earlier checkpoint of the run"
+        )
+    return logits
 
 
 def one_by_one(batches: Iterable[ContactBatch]) -> list[ContactBatch]:

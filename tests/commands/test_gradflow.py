@@ -15,6 +15,7 @@ from protcontact.gradflow.experiment import Check, Experiment, Result
 from protcontact.gradflow.experiments import ORDER, experiment
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
+from protcontact.training.checkpoint import KEY
 from protcontact.training.module import ContactModule
 from tests.data.chains import random_chain
 
@@ -25,7 +26,7 @@ def test_one_experiment(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["gradflow", "activation", *SMALL, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "activation: 2 of 2 checks hold." in printed and str(out) in printed
+    assert "activation: 3 of 3 checks hold." in printed and str(out) in printed
     with (out / "readings.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert max(float(row["index"]) for row in rows) == 4
@@ -150,7 +151,7 @@ def test_what_cannot_be_looked_into(checkpoint, data, tmp_path, capsys):
     out = tmp_path / "out"
     for arguments, message in (
         ((broken, data, out), "broken.ckpt"),
-        ((tmp_path / "nan.ckpt", data, out), "head.left.weight has 1 of"),
+        ((tmp_path / "nan.ckpt", data, out), "nan.ckpt: head.left.weight has 1 of"),
         ((tmp_path / "none.ckpt", data, out), "none.ckpt"),
         ((checkpoint, tmp_path, out), str(tmp_path)),
         ((checkpoint, data, out, "--max-length", "40"), "at most 40 residues"),
@@ -161,3 +162,28 @@ def test_what_cannot_be_looked_into(checkpoint, data, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and error.count("error:") == 1
     assert not out.exists()
+
+
+def changed(checkpoint, file, **entries):
+    """A checkpoint with other entries of the package's own in it."""
+    content = torch.load(checkpoint, weights_only=True)
+    own = {**content[KEY], **entries}
+    content[KEY] = {name: value for name, value in own.items() if value is not None}
+    torch.save(content, file)
+    return file
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_checkpoint_without_prior_and_objective(name, checkpoint, data, tmp_path):
+    """As one that was written by hand; nearest first is the null then."""
+    bare = changed(checkpoint, tmp_path / "bare.ckpt", prior=None, objective=None)
+    assert look(name, bare, data, tmp_path / "out", "--chains", "2") == 0
+
+
+def test_mistakes_of_ours_are_not_told_as_those_of_a_file(checkpoint, data, tmp_path, monkeypatch):
+    def wrong(*args, **options):
+        raise ValueError("a defect")
+
+    monkeypatch.setitem(LOOKS, "diagnose", LOOKS["diagnose"]._replace(measure=wrong))
+    with pytest.raises(ValueError, match="a defect"):
+        look("diagnose", checkpoint, data, tmp_path / "out")

@@ -42,6 +42,7 @@ def test_random_precision_is_sparse_symmetric_and_positive():
     flat = p.reshape(60, 60)
     assert torch.equal(flat, flat.T)
     assert float(torch.linalg.eigvalsh(flat).min()) > 0
+    assert all(float(p[i, :, i].tril(-1).abs().max()) > 0 for i in range(30))  # not diagonal
     coupled = (p != 0).any(dim=3).any(dim=1)
     assert bool(coupled.diagonal(1).all())
     assert 29 < int(coupled.triu(1).sum()) < 29 + 0.15 * 435

@@ -8,12 +8,12 @@ import torch
 
 from protcontact.errors import InputError
 from protcontact.figures.panels import draw_panels
-from protcontact.gradflow.diagnosis import BinReadings, _same_chains, measure_diagnosis
+from protcontact.gradflow.diagnosis import measure_diagnosis
+from protcontact.gradflow.diagnosis_bins import SKILL
 from protcontact.gradflow.diagnosis_layers import COSTATE, DEPENDENCE, FAR, GATES, HANDED, LYAPUNOV
-from protcontact.gradflow.diagnosis_text import SKILL
-from protcontact.gradflow.jacobian_map import nearest_first
 from protcontact.gradflow.separation_gradient import bin_gradients
-from protcontact.metrics.separation_bins import chance, doubling_bins, score_bins
+from protcontact.metrics.precision import score_chain
+from protcontact.metrics.separation_bins import chance, doubling_bins
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
 from tests.gradflow.test_untouched import awake, random_batch, traces
@@ -62,7 +62,7 @@ def test_any_model_in_the_precision_of_training(kind, head):
         [2 * recurrent, kind is BiLSTM, not recurrent, kind is Transformer]
     )
     assert all(kind.__name__ in reason for reason in left_out)
-    assert len(result.checks) == 2 + [0, 1][not recurrent] + recurrent + (kind is BiLSTM)
+    assert len(result.checks) == 2 + (2 if recurrent else 1)
     draw_panels(result.panels)
 
 
@@ -74,7 +74,7 @@ def test_bins_are_means_over_chains():
     for batch in chains:
         with torch.no_grad():
             logits = model(batch)[0]
-        found = score_bins(logits, batch.contact()[0], batch.known()[0], bins).values()
+        found = score_chain(logits, batch.contact()[0], batch.known()[0], ranges=bins).values()
         scores.append([score.precision_l for score in found])
         chances.append([chance(score) for score in found])
         gradients = bin_gradients(model, batch, bins)
@@ -94,7 +94,7 @@ def test_bins_are_means_over_chains():
         both = [k for k in range(3) if not math.isnan(scores[k][row])]
         far = sum(scores[k][row] - chances[k][row] for k in both)
         near = sum(scores[k][0] - chances[k][0] for k in both)
-        expected = math.log10(far / near) if min(far, near) > 0 else math.nan
+        expected = math.nan if near <= 0 else math.log10(far / near) if far > 0 else -math.inf
         assert at[SKILL, "logits"][span.low] == pytest.approx(expected, nan_ok=True)
 
 
@@ -190,28 +190,3 @@ def test_measuring_leaves_no_trace(kind):
     before = traces(awake(model, batch))
     measure_diagnosis(model, [batch])
     assert traces(model) == before
-
-
-def test_the_null_is_the_one_that_is_given():
-    readings = BinReadings(doubling_bins(40))
-    dependence = torch.rand(40, dtype=torch.float64)
-    readings.add(contact_model(), CHAINS[0], lambda index: -nearest_first(index), 1.0, dependence)
-    [found] = [
-        r.value for r in readings.readings() if r.where == "separation null" and r.index == 6
-    ]
-    batch, span = CHAINS[0], doubling_bins(40)[:1]
-    far_first = batch.separation()[0].double()
-    expected = score_bins(far_first, batch.contact()[0], batch.known()[0], span)["6-11"]
-    assert found == expected.precision_l
-
-
-def test_precision_is_compared_within_the_same_chains():
-    nan = math.nan
-    above = torch.tensor([[0.2, 0.1, nan], [0.4, nan, 0.1], [nan, 0.3, 0.3], [-0.1, -0.1, -0.6]])
-    found = _same_chains(above).tolist()
-    assert found[:2] == pytest.approx([0.0, nan], nan_ok=True)  # 0.0 above chance over 0.1
-    assert math.isnan(found[2])  # 0.3 above chance, and 0.5 below it
-    assert _same_chains(above[:3]).tolist() == pytest.approx(
-        [0.0, math.log10(0.5), math.log10(0.25)]
-    )
-    assert math.isnan(_same_chains(above[3:])[2])  # both below chance

@@ -7,9 +7,11 @@ import torch
 
 from protcontact.errors import InputError
 from protcontact.figures.panels import draw_panels
+from protcontact.gradflow.couplings import ConditionalMean
 from protcontact.gradflow.experiment import Result
 from protcontact.gradflow.jacobian import (
     as_contacts,
+    categorical_map,
     encoder_outputs,
     jacobian_blocks,
     jacobian_map,
@@ -24,6 +26,7 @@ from protcontact.gradflow.jacobian_map import (
     NULL,
     ROW,
     coupling_checks,
+    map_checks,
     measure_jacobian_map,
     nearest_first,
     rank_correlation,
@@ -63,7 +66,8 @@ class Oracle(Encoder):
 
     def forward(self, tokens, mask, index=None):
         x = self.embedding(tokens)
-        return torch.eye(len(self.contact), dtype=x.dtype) @ x + self.contact @ x
+        contact = self.contact[index[0]][:, index[0]]
+        return x + contact @ x
 
 
 def test_a_model_that_depends_on_contacts_alone_has_a_perfect_map():
@@ -81,7 +85,7 @@ def test_a_model_that_depends_on_contacts_alone_has_a_perfect_map():
 def test_what_is_reported():
     model, seen = contact_model(), []
     result = measure_jacobian_map(model, FAR, advance=lambda n, name: seen.append((n, name)))
-    assert isinstance(result, Result) and result.holds and len(result.checks) == 3
+    assert isinstance(result, Result) and result.holds and len(result.checks) == 5
     assert seen == [(0, ""), (1, "chain0"), (1, "chain0"), (1, "chain1")]
     for name in (LOGITS, NULL, *MAPS):
         scores = [r.value for r in result.readings if (r.probe, r.where) == ("long/P@L", name)]
@@ -113,7 +117,7 @@ def test_chains_without_far_contacts_are_left_out_and_counted():
     )
     assert value(result, "chains_without_far_contact", "") == 1
     assert sum(seen) == 2
-    assert "1 chains" in result.conclusion
+    assert "(mean over chains: 1)" in result.conclusion
     with pytest.raises(
         InputError, match="none of the 1 chains has a contact at a separation of 24"
     ):
@@ -149,13 +153,36 @@ def test_measuring_leaves_no_trace():
 
 
 def test_the_checks_notice_what_is_wrong(monkeypatch):
-    assert all(check.holds for check in coupling_checks(5))
+    """Each in the function that the numbers are told by."""
     model = contact_model(BiLSTM, ResNet)
+    assert all(check.holds for check in [*coupling_checks(5), *map_checks(model, FAR[0])])
     assert small_step_check(model, FAR[0]).holds
     monkeypatch.setattr(MODULE + "pull_back", lambda *a: 1.001 * pull_back(*a))
     assert not small_step_check(model, FAR[0]).holds
+    monkeypatch.setattr(MODULE + "categorical_map", lambda *a: categorical_map(*a) + 1e-9)
+    assert [check.holds for check in coupling_checks(5)] == [True, False]
     monkeypatch.setattr(MODULE + "jacobian_blocks", lambda *a: jacobian_blocks(*a) + 1e-9)
-    assert not coupling_checks(5)[0].holds
+    assert [check.holds for check in coupling_checks(5)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "holds"),
+    [
+        (lambda *a: jacobian_map(*a) + 1e-8, [False, True]),
+        (lambda *a: jacobian_map(*a) * 2.0, [False, False]),
+        (lambda *a: jacobian_map(*a).mT, [False, False]),
+    ],
+    ids=["shifted", "scaled", "transposed"],
+)
+def test_a_wrong_map_is_noticed(monkeypatch, wrong, holds):
+    monkeypatch.setattr(MODULE + "jacobian_map", wrong)
+    assert [check.holds for check in map_checks(contact_model(BiLSTM), FAR[0])] == holds
+
+
+def test_couplings_that_are_wrong_are_noticed(monkeypatch):
+    """The truth comes from covariances, not from the precision that the model multiplies by."""
+    monkeypatch.setattr(ConditionalMean, "couplings", lambda model: -model.precision)
+    assert [check.holds for check in coupling_checks(5)] == [False, False]
 
 
 def test_a_head_of_relus_and_a_recurrence_of_relus_pass_the_check():
@@ -169,6 +196,9 @@ def test_rank_correlation():
     assert rank_correlation(a, -a) == pytest.approx(-1)
     assert rank_correlation(a, torch.tensor([1.0, 4.0, 3.0, 2.0])) == pytest.approx(0.8)
     assert math.isnan(rank_correlation(a[:1], a[:1]))
+    assert math.isnan(rank_correlation(a, torch.ones(4)))
+    ties = torch.tensor([1.0, 2.0, 2.0, 4.0])  # ranks 1, 2.5, 2.5, 4
+    assert rank_correlation(ties, torch.arange(4)) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
 
 
 def test_the_map_is_the_corrected_jacobian():

@@ -8,7 +8,8 @@ from torch import nn
 
 from protcontact.gradflow.adjoint import log_costates
 from protcontact.gradflow.linear import matrix
-from protcontact.gradflow.lyapunov import exponents, linear_exponents, mean_log_det
+from protcontact.gradflow.lyapunov import exponents, first_directions, linear_exponents
+from protcontact.gradflow.ode import amplification
 from protcontact.gradflow.systems import cat, follow, henon, logistic, recurrent
 
 D = torch.float64
@@ -24,6 +25,12 @@ def network(gain, steps, hidden=10):
     nn.init.normal_(module.all_weights[0][1], std=gain / math.sqrt(hidden))
     maps = recurrent(module, torch.randn(steps, 4, dtype=D))
     return maps, follow(maps, torch.zeros(hidden, dtype=D))
+
+
+def mean_log_det(maps, states, transient):
+    """What all exponents add up to, from each Jacobian as a whole."""
+    dense = [amplification(step, x) for step, x in zip(maps, states[:-1], strict=True)]
+    return float(torch.linalg.slogdet(torch.stack(dense[transient:])).logabsdet.mean())
 
 
 def test_henon():
@@ -100,6 +107,14 @@ def test_a_transient_that_leaves_nothing_is_refused(transient):
 
 def test_another_number_of_states_is_refused():
     maps, states = orbit(cat, 2, 5)
-    for function in (exponents, mean_log_det):
-        with pytest.raises(ValueError, match="zip"):
-            function(maps, states[1:])
+    with pytest.raises(ValueError, match="zip"):
+        exponents(maps, states[1:])
+
+
+def test_directions_are_orthogonal_and_none_is_an_axis():
+    """The axes of h alone would miss c, where gates do not read h."""
+    found = first_directions(torch.zeros(5, 6, dtype=D))
+    torch.testing.assert_close(found @ found.mT, torch.eye(6, dtype=D), rtol=0, atol=1e-15)
+    assert float(found.abs().max()) < 0.99 and float(found.abs().min()) > 0
+    assert torch.equal(found, first_directions(torch.ones(9, 6, dtype=D)))
+    assert first_directions(torch.zeros(6)).dtype == torch.float32

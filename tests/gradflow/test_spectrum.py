@@ -32,6 +32,11 @@ def layer(kind, width=3, seed=0, **options):
     return kind(2, width, batch_first=True, **options).double()
 
 
+def blank(steps, state):
+    """Nothing to read, and nothing to begin with."""
+    return torch.zeros(steps, 2, dtype=torch.float64), torch.zeros(state, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dense_jacobian_is_that_of_autograd(kind):
     module, x = layer(kind), torch.randn(5, 2, dtype=torch.float64)
@@ -45,9 +50,10 @@ def test_a_dense_jacobian_is_that_of_autograd(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_singular_values_are_those_of_the_steps(kind):
     module, x = layer(kind), torch.randn(9, 2, dtype=torch.float64)
-    found = recurrent_spectrum(module, x, steps=3)
+    start = torch.randn(6 if kind is nn.LSTM else 3, dtype=torch.float64)
+    found = recurrent_spectrum(module, x, start, steps=3)
     maps = recurrent(module, x)
-    states = follow(maps, torch.zeros(found.singular.shape[1], dtype=torch.float64))
+    states = follow(maps, start)
     for row, t in zip(found.singular, (0, 4, 8), strict=True):
         truth = torch.autograd.functional.jacobian(maps[t], states[t].detach())
         torch.testing.assert_close(row, torch.linalg.svdvals(truth), rtol=1e-11, atol=1e-14)
@@ -62,7 +68,7 @@ def test_an_orthogonal_linear_recurrence_neither_grows_nor_shrinks():
         module.weight_ih_l0.zero_()
         module.bias_ih_l0.fill_(1.0)  # all units are on
         module.bias_hh_l0.zero_()
-    found = recurrent_spectrum(module, torch.zeros(40, 2, dtype=torch.float64), steps=5)
+    found = recurrent_spectrum(module, *blank(40, 4), steps=5)
     rho = torch.full((5, 4), 0.9, dtype=torch.float64)
     torch.testing.assert_close(found.singular, rho, rtol=1e-14, atol=0)
     expected = torch.full((4,), math.log(0.9), dtype=torch.float64)
@@ -70,20 +76,27 @@ def test_an_orthogonal_linear_recurrence_neither_grows_nor_shrinks():
 
 
 def test_the_forget_gate_is_the_exponent_of_a_cell_that_reads_nothing():
-    module = layer(nn.LSTM, width=2)
+    """Also where it is c that matters, which no axis of h would ever meet."""
+    module = layer(nn.LSTM, width=20)
     with torch.no_grad():
         for weight in module.parameters():
             weight.zero_()
-        module.bias_ih_l0[2:4] = torch.tensor([4.0, 1.0])
-    found = recurrent_spectrum(module, torch.zeros(30, 2, dtype=torch.float64), steps=2)
-    expected = torch.tensor([4.0, 1.0]).double().sigmoid().log()
-    falling = found.exponents.sort(descending=True).values
-    torch.testing.assert_close(falling[:2], expected, rtol=1e-12, atol=0)
-    assert falling[2:].tolist() == [-math.inf] * 2  # nothing of h is left
+        module.bias_ih_l0[20:40] = torch.arange(20.0) - 10
+    found = recurrent_spectrum(module, *blank(400, 40), steps=2)
+    expected = (9 - torch.arange(8.0)).double().sigmoid().log()
+    # from where the directions have not yet turned: O(1 / T)
+    torch.testing.assert_close(found.exponents, expected, rtol=0, atol=0.02)
+    nothing = layer(nn.LSTM, width=1)
+    with torch.no_grad():
+        for weight in nothing.parameters():
+            weight.zero_()
+    alone = recurrent_spectrum(nothing, *blank(30, 2), steps=2).exponents
+    assert float(alone[0]) == pytest.approx(math.log(0.5), rel=1e-12)
+    assert float(alone[1]) < -30  # of h nothing is left
 
 
 def test_short_chains_and_few_units():
-    found = recurrent_spectrum(layer(nn.GRU, width=1), torch.zeros(2, 2).double(), steps=6)
+    found = recurrent_spectrum(layer(nn.GRU, width=1), *blank(2, 1), steps=6)
     assert found.singular.shape == (2, 1) and found.exponents.shape == (1,)
 
 

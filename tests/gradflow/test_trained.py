@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from protcontact.errors import InputError
-from protcontact.gradflow.trained import one_by_one, refuse_broken, spread_over_lengths
+from protcontact.gradflow.trained import (
+    logits_of,
+    one_by_one,
+    refuse_broken,
+    spread_over_lengths,
+)
 from tests.gradflow.test_untouched import contact_model, random_batch
 
 
@@ -30,6 +35,28 @@ def test_a_buffer_counts_too():
     model.register_buffer("scale", torch.tensor([1.0, math.nan]))
     with pytest.raises(InputError, match="scale has 1 of 2"):
         refuse_broken(model)
+
+
+def test_a_mask_of_attention_may_be_infinite():
+    model = contact_model()
+    model.register_buffer("causal", torch.tensor([0.0, -math.inf]))
+    refuse_broken(model)
+
+
+def test_logits_are_those_of_eval_mode():
+    model, batch = contact_model(dropout=0.5).train(), random_batch([12])
+    found = logits_of(model, batch)
+    assert model.training and not found.requires_grad
+    assert torch.equal(found, model.eval()(batch)[0])
+
+
+def test_finite_weights_that_make_nan_are_refused():
+    model = contact_model()
+    with torch.no_grad():
+        model.head.left.weight.mul_(1e200)
+        model.head.right.weight.mul_(1e200)
+    with pytest.raises(InputError, match=r"the model says NaN of \d+ pairs of chain 'chain0'"):
+        logits_of(model, random_batch([12]))
 
 
 def test_each_chain_is_a_batch_without_padding():

@@ -1,4 +1,4 @@
-"""Scores by bin against `score_chain` and against loops over pairs."""
+"""Bins, and scores in them against loops over pairs."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from protcontact.metrics.precision import score_chain
-from protcontact.metrics.ranges import RANGES, SeparationRange
-from protcontact.metrics.separation_bins import chance, doubling_bins, score_bins
+from protcontact.metrics.ranges import SeparationRange
+from protcontact.metrics.separation_bins import chance, doubling_bins
 from tests.metrics.chains import compact_chain, make_batch, random_scores
 
 
@@ -37,14 +37,6 @@ def test_a_chain_too_short_for_any_bin(length):
         doubling_bins(length)
 
 
-@pytest.mark.parametrize("length", [8, 33, 80])
-def test_the_three_ranges_are_scored_as_ever(length):
-    contact, known = chain(length)
-    scores = random_scores(length, length, seed=length).round(decimals=1)  # with ties
-    found = score_bins(scores, contact, known, RANGES)
-    assert repr(found) == repr(score_chain(scores, contact, known))  # NaN is itself there
-
-
 def test_a_bin_is_a_loop_over_its_pairs():
     L = 60
     contact, known = chain(L, seed=3)
@@ -57,7 +49,7 @@ def test_a_bin_is_a_loop_over_its_pairs():
             if known[i, j] and span.low <= j - i <= span.high
         ]
         best = [hit for *_, hit in sorted(pairs)[:L]]
-        score = score_bins(scores, contact, known, [span])[span.name]
+        score = score_chain(scores, contact, known, ranges=[span])[span.name]
         assert score.candidates == len(pairs)
         if not score.defined:
             assert sum(best) == 0
@@ -72,7 +64,7 @@ def test_chance_is_what_random_orders_score():
     contact, known = chain(60, seed=1)
     span = SeparationRange("24-47", 24, 47)
     draws = [
-        score_bins(random_scores(60, 60, seed=seed), contact, known, [span])[span.name]
+        score_chain(random_scores(60, 60, seed=seed), contact, known, ranges=[span])[span.name]
         for seed in range(300)
     ]
     values = torch.tensor([draw.precision_l for draw in draws]).double()
@@ -86,16 +78,8 @@ def test_a_bin_without_contacts_or_without_pairs_is_undefined():
     known = torch.ones(L, L, dtype=torch.bool)
     near = SeparationRange("6-11", 6, 11)
     far = SeparationRange("48-95", 48, 95)
-    found = score_bins(torch.zeros(L, L), torch.zeros_like(known), known, [near, far])
+    found = score_chain(torch.zeros(L, L), torch.zeros_like(known), known, ranges=[near, far])
     for name, candidates in (("6-11", near.pairs(L)), ("48-95", 0)):
         score = found[name]
         assert (score.candidates, score.positives) == (candidates, 0)
         assert math.isnan(score.precision_l) and math.isnan(chance(score))
-
-
-def test_refuses():
-    contact, known = chain(20)
-    with pytest.raises(ValueError, match=r"must be \(L, L\), not \(20, 19\)"):
-        score_bins(torch.zeros(20, 19), contact, known, RANGES)
-    with pytest.raises(ValueError, match="NaN at known pairs of separation short"):
-        score_bins(torch.full((20, 20), math.nan), contact, known, RANGES)
