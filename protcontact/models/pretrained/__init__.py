@@ -1,0 +1,1 @@
+"""Checkpoints of other libraries: read safely, kept in one file that describes itself."""
