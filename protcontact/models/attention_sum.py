@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from protcontact.models.pairing import at_least_float32
 
-CACHED = 2**20  # entries of maps that exist at once on a CPU: 4 MB, within the cache
+CACHED = 2**20 + 2**16  # entries of maps that exist at once on a CPU: 4 MB, within the cache
 ON_DEVICE = 2**26  # on a GPU, which is fast if it has much to do at once: 256 MB
 
 
@@ -44,8 +44,8 @@ class ContactSum:
         """The last with a weight that is not 0: what comes after it changes nothing; 0 if none."""
         return max((layer for layer, used in enumerate(self._used) if any(used)), default=0)
 
-    def add(self, layer: int, q: Tensor, k: Tensor, v: Tensor | None = None) -> Tensor | None:
-        """Take in the maps of one layer, ``softmax(q k^T)``.
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Take in the maps of one layer, ``softmax(q k^T)``, and say what they make of the values.
 
         Args:
             layer: Which one.
@@ -54,22 +54,29 @@ class ContactSum:
             v: ``(K, T, D)``.
 
         Returns:
-            ``(K, T, D)``, maps times values; None without values. Heads of weight 0 are attended to
-            by torch's fused attention, which forms no map.
+            ``(K, T, D)``. Heads of weight 0 are attended to by torch's fused attention, which forms
+            no map.
         """
-        used = [head for head, is_used in enumerate(self._used[layer]) if is_used]
+        y = torch.empty_like(v)
         unused = [head for head, is_used in enumerate(self._used[layer]) if not is_used]
-        y = None if v is None else torch.empty_like(v)
-        if v is not None and y is not None and unused:
-            parts = (part[unused][None] for part in (q, k, v))
-            [y[unused]] = functional.scaled_dot_product_attention(*parts, scale=1.0)
-        size = CACHED if q.device.type == "cpu" else ON_DEVICE
-        rows = max(1, min(self.length, size // self.length))
-        heads = max(1, size // (rows * self.length))
-        for start in range(0, len(used), heads):
-            chosen = used[start : start + heads]
-            self._add_heads(layer, chosen, rows, q, k, v, y)
+        if unused:
+            q0, k0, v0 = (part[unused][None] for part in (q, k, v))
+            [y[unused]] = functional.scaled_dot_product_attention(q0, k0, v0, scale=1.0)
+        self._take(layer, q, k, v, y)
         return y
+
+    def look(self, layer: int, q: Tensor, k: Tensor) -> None:
+        """Take in the maps of a layer of whose output nothing is wanted; arguments as above."""
+        self._take(layer, q, k, None, None)
+
+    def _take(self, layer: int, q: Tensor, k: Tensor, v: Tensor | None, y: Tensor | None) -> None:
+        size = CACHED if q.device.type == "cpu" else ON_DEVICE
+        pieces = -(-(self.length**2) // size)  # of equal size, so none is nearly empty
+        rows = -(-self.length // pieces)
+        heads = max(1, size // (rows * self.length))
+        used = [head for head, is_used in enumerate(self._used[layer]) if is_used]
+        for start in range(0, len(used), heads):
+            self._add_heads(layer, used[start : start + heads], rows, q, k, v, y)
 
     def _add_heads(
         self,
@@ -108,7 +115,7 @@ class ContactSum:
         with torch.autocast(q.device.type, enabled=False):
             if q.dtype != self.dtype:
                 return torch.softmax(q @ k.mT, dim=-1, dtype=self.dtype)
-            shape = q.shape[:2]
+            shape = q.shape[0], q.shape[1]
             if shape not in self._pieces:
                 self._pieces[shape] = (
                     q.new_empty(*shape, self.length),

@@ -10,7 +10,8 @@ where vectors are wanted, and where contacts are wanted each attention map enter
     x = x + attention(norm(x)),  x = x + mlp(norm(x)),  layer after layer
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from esm.data import Alphabet
@@ -54,8 +55,11 @@ class ESM2(Encoder):
             what the weights are; without it they are random.
 
     Raises:
-        ValueError: If a size is below 1, or `channels` is not a multiple of `heads`.
+        ValueError: If a size is below 1, `channels` is not a multiple of ``2 * heads``, or
+            `positions` leaves no place for a residue.
     """
+
+    ids: Tensor
 
     def __init__(
         self,
@@ -79,6 +83,10 @@ class ESM2(Encoder):
         size = self.init_args
         if min(size["channels"], size["layers"], size["heads"], size["expansion"]) < 1:
             raise ValueError("channels, layers, heads and expansion must be >= 1")
+        if size["positions"] != 0 and size["positions"] < 3:
+            raise ValueError(
+                f"positions must be 0, or hold begin, end and a residue, not {size['positions']}"
+            )
         if size["channels"] % (2 * size["heads"]):
             raise ValueError(
                 f"channels must be a multiple of 2 * heads, not {size['channels']} "
@@ -88,7 +96,7 @@ class ESM2(Encoder):
         self.heads = size["heads"]
         self.positions = size["positions"]
         self.token_dropout = size["token_dropout"]
-        with torch.device("cpu" if tensors is None else "meta"):
+        with nullcontext() if tensors is None else torch.device("meta"):
             self._build(**size)
         if tensors is not None:
             self._take(tensors, checkpoint)
@@ -112,6 +120,7 @@ class ESM2(Encoder):
         **_: object,
     ) -> None:
         self.embed_tokens = nn.Embedding(len(ALPHABET), channels, ALPHABET.padding_idx)
+        self.residues = nn.Identity()  # (B, L, C): where gradient flow asks what letters do
         if positions:
             self.embed_positions = LearnedPositionalEmbedding(
                 positions, channels, ALPHABET.padding_idx
@@ -139,7 +148,7 @@ class ESM2(Encoder):
             if isinstance(module, nn.LayerNorm):
                 module.eps = norm_eps
 
-    def _take(self, tensors: dict[str, Tensor], checkpoint: str | None) -> None:
+    def _take(self, tensors: Mapping[str, Tensor], checkpoint: str | None) -> None:
         tensors = {**tensors, "lm_head.weight": tensors["embed_tokens.weight"]}
         try:
             self.load_state_dict(tensors, strict=True, assign=True)
@@ -149,11 +158,9 @@ class ESM2(Encoder):
                 + " ".join(str(error).split())
             ) from error
 
-    def _silent(self) -> Iterator[nn.Module]:
+    def _silent(self) -> list[nn.Module]:
         """What no output depends on, and so gets no gradient: DDP would wait for one."""
-        yield self.lm_head
-        if self.has_regression:
-            yield self.contact_head
+        return [self.lm_head, *([self.contact_head] if self.has_regression else [])]
 
     @property
     def has_regression(self) -> bool:
@@ -174,8 +181,7 @@ class ESM2(Encoder):
     ) -> Tensor:
         """``(B, L), (B, L), (B, L) -> (B, L, C)``; the visitor sees each layer's maps once.
 
-        Raises:
-            InputError: If a chain is longer than learned positions reach.
+        A chain that is longer than learned positions reach is an `InputError`.
         """
         x, real, place = self._begin(self.framed(tokens, mask), mask, index)
         for number, layer in enumerate(self.layers):
@@ -227,7 +233,7 @@ class ESM2(Encoder):
             As `contact_logits`.
 
         Raises:
-            InputError: If the file had no regression, or a chain is longer than positions reach.
+            InputError: If the file had no regression. Refuses chains as `forward` does, too.
         """
         if not self.has_regression:
             raise InputError(
@@ -243,12 +249,12 @@ class ESM2(Encoder):
             q, k, v = self._project(layer, x, place)
             if number == last:  # of which nothing but the maps is wanted
                 for chain, T in enumerate(lengths):
-                    sums[chain].add(number, q[chain, :, :T], k[chain, :, :T])
+                    sums[chain].look(number, q[chain, :, :T], k[chain, :, :T])
                 break
             y = torch.zeros_like(v)
             for chain, T in enumerate(lengths):
                 parts = (part[chain, :, :T] for part in (q, k, v))
-                y[chain, :, :T] = sums[chain].add(number, *parts)
+                y[chain, :, :T] = sums[chain].attend(number, *parts)
             del q, k, v
             x = _end(layer, x, y)
         bias = self.contact_head.regression.bias
@@ -298,7 +304,7 @@ class ESM2(Encoder):
     def _begin(
         self, ids: Tensor, mask: Tensor, index: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors ``(B, T, C)``, which of them are real, and their places; T = L + 2."""
+        # vectors (B, T, C), which of them are real, and their places; T = L + 2
         index = default_index(mask) if index is None else index
         inner = (index - index[:, :1] + 1).masked_fill(~mask, 0)
         place = functional.pad(inner, (1, 1))
@@ -306,6 +312,7 @@ class ESM2(Encoder):
         place = place.scatter(1, mask.sum(dim=1, keepdim=True) + 1, end)
         real = ids != ALPHABET.padding_idx
         x = self.embed_tokens(ids)
+        x = torch.cat([x[:, :1], self.residues(x[:, 1:-1]), x[:, -1:]], dim=1)
         if self.token_dropout:
             x = x * (1 - MASKED)
         if self.positions:
