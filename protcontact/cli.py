@@ -6,6 +6,7 @@ Each verb is a module of `protcontact.commands` with ``configure(parser)`` and `
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -21,10 +22,15 @@ VERBS = {
     "split": "cluster by homology and divide a data set into train, val and test",
     "audit": "check that no test or validation chain has a homologue in training",
     "gradflow": "the vanishing gradient as experiments that check themselves",
+    "import": "a protein language model (fair-esm, Hugging Face) -> a file for this package",
+    "export": "an imported model -> files that fair-esm reads",
+    "fit-regression": "the contact regression of a protein language model on a few chains",
+    "contacts": "contacts of many sequences with an imported protein language model",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
 }
-PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # where a module has another name than its package
-CONTINUED = ("download", "prepare")  # the same command goes on where it was interrupted
+# where a module has another name than its package
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+CONTINUED = ("download", "prepare", "contacts")  # the same command goes on where it was interrupted
 LIGHTNING_VERBS = {
     "fit": "train a model (Lightning CLI)",
     "validate": "score a checkpoint on the validation split (Lightning CLI)",
@@ -34,7 +40,7 @@ LIGHTNING_VERBS = {
 
 def _overview() -> str:
     verbs = VERBS | LIGHTNING_VERBS
-    lines = [f"  {verb:<10}{text}" for verb, text in verbs.items()]
+    lines = [f"  {verb:<16}{text}" for verb, text in verbs.items()]
     return (
         "usage: protcontact VERB [options]\n\n"
         "Train, compare and diagnose models that map an amino-acid sequence to its contact map.\n\n"
@@ -44,14 +50,23 @@ def _overview() -> str:
         "  protcontact split data && protcontact audit data\n"
         "  protcontact fit --config configs/bilstm.yaml --data.path data\n"
         "  protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted\n"
+        "With a protein language model:\n"
+        "  protcontact import esm2_t30_150M_UR50D.pt --out esm2.safetensors\n"
+        "  protcontact contacts --checkpoint esm2.safetensors --fasta proteins.fasta --out maps\n"
     )
+
+
+def module_of(verb: str) -> str:
+    """Name of the module of a verb; ``import`` is a word of Python and ends in ``_`` there."""
+    name = verb.replace("-", "_")
+    return f"protcontact.commands.{name}{'_' if keyword.iskeyword(name) else ''}"
 
 
 def _dispatch(verb: str, arguments: list[str]) -> int:
     if verb in LIGHTNING_VERBS:
         lightning = importlib.import_module("protcontact.commands.lightning")
         return int(lightning.run(verb, arguments))
-    module = importlib.import_module(f"protcontact.commands.{verb}")
+    module = importlib.import_module(module_of(verb))
     parser = argparse.ArgumentParser(
         prog=f"protcontact {verb}",
         description=module.__doc__,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from protcontact.cli import LIGHTNING_VERBS, VERBS
+from protcontact.cli import LIGHTNING_VERBS, VERBS, module_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 
 
 def test_the_readme_shows_every_verb():
-    shown = {words[0] for words in commands()} | set(re.findall(r"`protcontact (\w+)", README))
+    shown = {words[0] for words in commands()} | set(re.findall(r"`protcontact ([\w-]+)", README))
     assert set(VERBS) | set(LIGHTNING_VERBS) <= shown | {"validate"}
 
 
@@ -42,7 +42,7 @@ def test_command_parses(words):
                 assert (ROOT / value).is_file()
         return
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    importlib.import_module(f"protcontact.commands.{verb}").configure(parser)
+    importlib.import_module(module_of(verb)).configure(parser)
     parser.parse_args(arguments)
 
 
