@@ -29,7 +29,7 @@ VERBS = {
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
 }
 # where a module has another name than its package
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+PACKAGES = {"PIL": "pillow", "esm": "fair-esm", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 CONTINUED = ("download", "prepare", "contacts")  # the same command goes on where it was interrupted
 LIGHTNING_VERBS = {
     "fit": "train a model (Lightning CLI)",

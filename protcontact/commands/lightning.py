@@ -40,6 +40,7 @@ NOISE = (
     ".*is not supported by the model summary.*",
     ".*Experiment logs directory .* exists and is not empty.*",
     ".*smaller than the logging interval.*",
+    ".*in eval mode at the start of training.*",  # as a frozen encoder is meant to be
 )
 
 
@@ -77,6 +78,9 @@ class ContactCLI(LightningCLI):
             super().instantiate_classes()
             self.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
         except (ValueError, TypeError) as error:
+            missing = error.__cause__
+            if isinstance(missing, ModuleNotFoundError):  # of an optional library, which is named
+                raise missing from None
             raise InputError(str(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from protcontact.batch import ContactBatch
+from protcontact.errors import InputError
 from protcontact.gradflow.layers import Parameters, norms, plain_name, summarize
 from protcontact.gradflow.probe import Findings, Pending, Step, StepProbe
 from protcontact.gradflow.untouched import subject, untouched
@@ -110,6 +111,8 @@ def _gradients(
     positive_weight: float,
 ) -> Iterator[tuple[Tensor, ...]]:
     weights = trained(model).tensors
+    if not weights:
+        raise InputError("all weights are frozen, so there is no gradient of any to measure")
     losses = range_losses(model(batch), batch, ranges, positive_weight)
     for place, loss in enumerate(losses, start=1):
         more = place < len(losses)

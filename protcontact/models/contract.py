@@ -7,12 +7,17 @@ sequence separations may be taken from the place in the tensor.
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from protcontact.batch import ContactBatch
+from protcontact.errors import InputError
+
+# Sees the attention maps of one layer, (layer, (B, K, L, L)), while they exist.
+MapVisitor = Callable[[int, Tensor], None]
 
 
 class Described(nn.Module):
@@ -39,9 +44,12 @@ class Encoder(Described, ABC):
 
     Attributes:
         out_channels: C of the returned ``(B, L, C)``.
+        maps: Layers and heads K of the attention maps that it shows to a visitor, a further
+            argument of its forward pass; None if it has none.
     """
 
     out_channels: int
+    maps: tuple[int, int] | None = None
 
     @abstractmethod
     def forward(self, tokens: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
@@ -64,6 +72,26 @@ class PairHead(Described, ABC):
         """``(B, L, C), (B, L), (B, L) -> (B, L, L)`` symmetric logits."""
 
 
+class MapHead(PairHead):
+    """Attention maps of the encoder to a logit for each pair of residues.
+
+    How many maps there are is the encoder's affair: a head is made without its weights, and
+    `ContactModel` attaches it. Of the vectors it reads nothing.
+    """
+
+    @abstractmethod
+    def attach(self, layers: int, heads: int) -> None:
+        """Make the weights for ``layers * heads`` maps; those that are there already are kept."""
+
+    @abstractmethod
+    def visitor(self) -> MapVisitor:
+        """Make what will see the maps of one forward pass."""
+
+    @abstractmethod
+    def forward(self, x: Any, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """A visitor that has seen all maps, ``(B, L), (B, L) -> (B, L, L)`` symmetric logits."""
+
+
 def default_index(mask: Tensor) -> Tensor:
     """``(B, L) -> (B, L)``: residues counted from 0, for chains that were not cropped."""
     B, L = mask.shape
@@ -75,15 +103,31 @@ class ContactModel(nn.Module):
 
     Args:
         encoder: Residues to vectors.
-        head: Vectors to pair logits, built for ``encoder.out_channels``.
+        head: Vectors to pair logits, built for ``encoder.out_channels``; or maps to pair logits.
+
+    Raises:
+        InputError: If the head reads maps and the encoder has none.
     """
 
     def __init__(self, encoder: Encoder, head: PairHead) -> None:
         super().__init__()
+        if isinstance(head, MapHead):
+            if encoder.maps is None:
+                raise InputError(
+                    f"{type(head).__name__} reads attention maps, and {type(encoder).__name__} has "
+                    "none; take an encoder with attention, or another head"
+                )
+            head.attach(*encoder.maps)
         self.encoder = encoder
         self.head = head
 
     def forward(self, batch: ContactBatch) -> Tensor:
         """Logits ``(B, L, L)``."""
-        x = self.encoder(batch.tokens, batch.mask, batch.index)
-        return self.head(x, batch.mask, batch.index)
+        residues = batch.tokens, batch.mask, batch.index
+        if not isinstance(self.head, MapHead):
+            return self.head(self.encoder(*residues), batch.mask, batch.index)
+        visitor = self.head.visitor()
+        x = self.encoder(*residues, visitor=visitor)
+        logits = self.head(visitor, batch.mask, batch.index)
+        # nobody reads what comes after the last map; DDP waits for its gradient all the same
+        return logits + 0.0 * x.sum() if x.requires_grad else logits

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from protcontact.errors import InputError
 from protcontact.gradflow import layers
 from protcontact.gradflow.layers import block_of
 from protcontact.gradflow.ranges import (
@@ -19,12 +20,14 @@ from protcontact.gradflow.ranges import (
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.ranges import LONG, MEDIUM, RANGES, SHORT, SeparationRange
 from protcontact.models.contract import Encoder
+from protcontact.models.encoders.esm2_frozen import FrozenESM2
 from protcontact.models.heads.resnet import ResNet
 from tests.gradflow.test_untouched import (
     Gram,
     assert_no_trace,
     contact_model,
     never_waits,
+    noise,
     random_batch,
     step_of,
 )
@@ -64,7 +67,7 @@ def test_gradients_are_those_of_loops_over_pairs(kind, positive_weight):
     found = gradient_by_range(model, batch, positive_weight=positive_weight)
     assert list(found) == ["short", "medium", "long"]
     table = range_norms(model, batch, positive_weight=positive_weight)
-    weights = list(model.parameters())
+    weights = [p for p in model.parameters() if p.requires_grad]
     for span, row in zip(RANGES, table, strict=True):
         loss = slow_loss(model(batch), batch, span, positive_weight)
         truth = torch.autograd.grad(loss, weights, materialize_grads=True)
@@ -234,7 +237,7 @@ def test_says_that_it_runs_the_model():
 
 @pytest.mark.parametrize("kind", ENCODERS, ids=lambda kind: kind.__name__)
 def test_measuring_leaves_no_trace(kind):
-    model = contact_model(kind, dropout=0.5, corruption=0.3)
+    model = contact_model(kind, **noise(kind, dropout=0.5, corruption=0.3))
     assert_no_trace(RangeGradient(), model, random_batch([33, 20]), breaking=model.head)
 
 
@@ -244,7 +247,10 @@ def test_dropout_and_mutations_have_no_part():
     assert torch.equal(range_norms(noisy, batch), range_norms(contact_model(), batch))
 
 
-@pytest.mark.parametrize("kind", ENCODERS, ids=lambda kind: kind.__name__)
+# the head that waits for nothing has no weights, and beside it a frozen encoder leaves none
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ENCODERS if kind is not FrozenESM2], ids=lambda kind: kind.__name__
+)
 def test_the_device_never_waits(kind, monkeypatch):
     model, batch = contact_model(kind, Gram, dtype=torch.float32), random_batch([33, 20])
     # a processor looks at its own norms; a GPU adds up in float64 without looking
@@ -261,6 +267,11 @@ def test_the_device_never_waits(kind, monkeypatch):
 def test_a_convolution_head_has_a_gradient_in_every_range():
     found = read(RangeGradient(), contact_model(head=ResNet), random_batch([33, 20]))
     assert all(found.scalars[f"range/{span.name}/first"] > 0 for span in RANGES)
+
+
+def test_refuses_a_model_of_which_nothing_is_trained():
+    with pytest.raises(InputError, match="all weights are frozen"):
+        range_norms(contact_model(FrozenESM2, Gram), random_batch([33]))
 
 
 def test_refuses():

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import random
 from dataclasses import replace
 
@@ -46,6 +47,11 @@ def contact_model(encoder=BiLSTM, head=Bilinear, seed=0, dtype=torch.float64, **
     torch.manual_seed(seed)
     encoder = encoder(**options)
     return ContactModel(encoder, head(encoder.out_channels)).to(dtype)
+
+
+def noise(kind, **shares):
+    """Of these arguments those that an encoder has: a pretrained one was trained without."""
+    return {name: shares[name] for name in inspect.signature(kind).parameters if name in shares}
 
 
 def step_of(model, batch):

@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 
 from protcontact.models import encoders, heads
-from protcontact.models.contract import Encoder, PairHead
+from protcontact.models.contract import Encoder, MapHead, PairHead
 
 
 def leaves(package, family) -> list[type]:
@@ -24,4 +24,5 @@ def leaves(package, family) -> list[type]:
 
 
 ENCODERS = leaves(encoders, Encoder)
-HEADS = leaves(heads, PairHead)
+HEADS = [kind for kind in leaves(heads, PairHead) if not issubclass(kind, MapHead)]
+MAP_HEADS = leaves(heads, MapHead)  # which cannot be called without an encoder

@@ -23,6 +23,9 @@ def test_the_walk_finds_the_models():
         "BiRNN",
         "DilatedConvolution",
         "Transformer",
+        "ESM2",
+        "FrozenESM2",
+        "LoRAESM2",
     }
     assert {kind.__name__ for kind in HEADS} >= {
         "Bilinear",
@@ -97,10 +100,24 @@ def test_gradient_reaches_every_parameter(encoder, head):
     silent = [
         name
         for name, parameter in model.named_parameters()
-        if parameter.grad is None or parameter.grad.abs().sum() == 0
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
     ]
     # A bias added to every key shifts a whole row of scores, which softmax does not notice.
     assert [name for name in silent if name != "head.key.bias"] == []
+
+
+FROZEN = {  # what is not trained, by the beginning of its name, and why
+    "ESM2": ("lm_head.", "contact_head."),  # no vector depends on them: DDP would wait for them
+    "FrozenESM2": ("",),  # all: that is what it is for
+    "LoRAESM2": ("embed_tokens.", "layers.", "emb_layer_norm_after.", "lm_head.", "contact_head."),
+}
+
+
+def test_only_what_is_named_is_frozen(encoder):
+    starts = FROZEN.get(type(encoder).__name__, ())
+    frozen = {name for name, p in encoder.named_parameters() if not p.requires_grad}
+    expected = {name for name, _ in encoder.named_parameters() if name.startswith(starts)}
+    assert frozen == {name for name in expected if ".lora_" not in name}
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 16])
@@ -162,7 +179,8 @@ SIZES = [
 def test_no_size_may_be_zero_or_less(kind, name):
     """Else the mistake shows as a division by zero, or as a model without layers."""
     first = () if issubclass(kind, Encoder) else (CHANNELS,)
-    for size in (0, -1):
+    default = inspect.signature(kind).parameters[name].default
+    for size in (0, -1) if default else (-1,):  # a size of 0 by default means that there is none
         with pytest.raises(ValueError, match=name):
             kind(*first, **{name: size})
 

@@ -12,6 +12,7 @@ where vectors are wanted, and where contacts are wanted each attention map enter
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from esm.data import Alphabet
@@ -27,8 +28,8 @@ from torch.nn import functional
 
 from protcontact.errors import InputError
 from protcontact.models.attention_sum import ContactSum
-from protcontact.models.contract import Encoder, default_index
-from protcontact.models.encoders.transformer import MapVisitor, rotate
+from protcontact.models.contract import Encoder, MapVisitor, default_index
+from protcontact.models.encoders.transformer import rotate
 from protcontact.models.pairing import attention_maps
 from protcontact.models.pretrained.file import read_pretrained
 from protcontact.structure.alphabet import LETTERS, PADDING
@@ -54,9 +55,7 @@ class ESM2(Encoder):
         checkpoint: File written by ``protcontact import``. It says what all of the above are, and
             what the weights are; without it they are random.
 
-    Raises:
-        ValueError: If a size is below 1, `channels` is not a multiple of ``2 * heads``, or
-            `positions` leaves no place for a residue.
+    Sizes that make no model are refused with a ValueError.
     """
 
     ids: Tensor
@@ -81,18 +80,9 @@ class ESM2(Encoder):
             self.init_args |= {**held.architecture, "checkpoint": None}
             tensors = held.tensors
         size = self.init_args
-        if min(size["channels"], size["layers"], size["heads"], size["expansion"]) < 1:
-            raise ValueError("channels, layers, heads and expansion must be >= 1")
-        if size["positions"] != 0 and size["positions"] < 3:
-            raise ValueError(
-                f"positions must be 0, or hold begin, end and a residue, not {size['positions']}"
-            )
-        if size["channels"] % (2 * size["heads"]):
-            raise ValueError(
-                f"channels must be a multiple of 2 * heads, not {size['channels']} "
-                f"and {size['heads']}"
-            )
+        _refuse_sizes(size)
         self.out_channels = size["channels"]
+        self.maps = size["layers"], size["heads"]
         self.heads = size["heads"]
         self.positions = size["positions"]
         self.token_dropout = size["token_dropout"]
@@ -342,6 +332,25 @@ class ESM2(Encoder):
             rotation = angle.cos().to(q.dtype), angle.sin().to(q.dtype)
             q, k = rotate(q, rotation), rotate(k, rotation)
         return q * q.shape[-1] ** -0.5, k, v
+
+
+def _refuse_sizes(size: Mapping[str, Any]) -> None:
+    """Look at sizes before they show as a division by zero.
+
+    Raises:
+        ValueError: If one is below 1, `channels` is not a multiple of ``2 * heads``, or `positions`
+            leaves no place for a residue.
+    """
+    if min(size["channels"], size["layers"], size["heads"], size["expansion"]) < 1:
+        raise ValueError("channels, layers, heads and expansion must be >= 1")
+    if size["positions"] != 0 and size["positions"] < 3:
+        raise ValueError(
+            f"positions must be 0, or hold begin, end and a residue, not {size['positions']}"
+        )
+    if size["channels"] % (2 * size["heads"]):
+        raise ValueError(
+            f"channels must be a multiple of 2 * heads, not {size['channels']} and {size['heads']}"
+        )
 
 
 def _end(layer: TransformerLayer, x: Tensor, y: Tensor) -> Tensor:

@@ -4,18 +4,13 @@ A pre-norm Transformer encoder (Vaswani et al. 2017; pre-norm: Xiong et al. 2020
 positions (Su et al. 2021). The path between any two residues is one step long.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from protcontact.models.contract import Encoder, default_index
+from protcontact.models.contract import Encoder, MapVisitor, default_index
 from protcontact.models.encoders.embedding import ResidueEmbedding
 from protcontact.models.pairing import attention_maps
-
-# Sees the attention maps of one layer, (layer, (B, K, L, L)), while they exist.
-MapVisitor = Callable[[int, Tensor], None]
 
 
 class Transformer(Encoder):
@@ -52,6 +47,7 @@ class Transformer(Encoder):
                 f"not {layers}, {heads}, {expansion} and {channels}"
             )
         self.out_channels = channels
+        self.maps = layers, heads
         self.head_channels = channels // heads
         self.embedding = ResidueEmbedding(channels, corruption)
         self.blocks = nn.ModuleList(
