@@ -15,8 +15,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import torch
-
+from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: If the checkpoint, the device or all inputs are unusable.
     """
-    model = load_model(args.checkpoint, args.trust_package).to(_device(args.device))
+    model = load_model(args.checkpoint, args.trust_package).to(usable_device(args.device))
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="protcontact-") as spool:
         targets, failed = read_targets(args.input, Path(spool), args.allow_ca_only)
@@ -72,16 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if missing or failed:
         print(f"{len(missing) + len(failed)} without prediction, see {args.out / 'report.tsv'}")
     return 1 if missing or failed else 0
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # `meta` has no numbers
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name} cannot be used ({reason}); try --device cpu") from error
-    return device
 
 
 def _print_scores(outcomes: list[Outcome]) -> None:

@@ -101,7 +101,8 @@ class ContactSum:
             if len(heads) == 1:
                 self.total[start:stop].add_(maps[0], alpha=self._numbers[layer][heads[0]])
             else:
-                self.total[start:stop] += torch.einsum("k,kij->ij", weights, maps)
+                with torch.autocast(q.device.type, enabled=False):
+                    self.total[start:stop] += torch.einsum("k,kij->ij", weights, maps)
             inner = maps[:, max(1 - start, 0) : max(self.length - 1 - start, 0)]
             columns += inner.sum(dim=1)
             ends[:, start:stop] = maps[:, :, 0] + maps[:, :, -1]

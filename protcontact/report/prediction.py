@@ -90,7 +90,7 @@ def predict_all(
         try:
             logits = predict(model, batch, device)
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             problem = f"{len(target.chain)} residues do not fit into the memory of {device}"
             outcomes.append(Outcome(target.name, target.source, len(target.chain), problem))
@@ -103,7 +103,8 @@ def predict_all(
     return outcomes
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error means that the memory of a device is full."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return "can't allocate memory" in str(error)  # what the CPU allocator says

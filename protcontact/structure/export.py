@@ -104,11 +104,11 @@ def write_chimerax(
     return len(pairs)
 
 
-def write_npz(path: str | Path, chain: Chain, scores: np.ndarray) -> None:
+def write_npz(path: str | Path, chain: Chain, scores: np.ndarray, **more: np.ndarray) -> None:
     """Write scores, labels and numbering of a chain as a compressed numpy archive.
 
     Arrays: ``scores`` (L, L) float32; ``labels`` (L, L) int8, 1 contact, 0 no contact, -1 unknown;
-    ``sequence``; ``numbering`` (L,); ``chain_id``; ``id``.
+    ``sequence``; ``numbering`` (L,); ``chain_id``; ``id``; and those of `more`.
 
     Raises:
         ValueError: If the scores do not fit the chain.
@@ -120,12 +120,13 @@ def write_npz(path: str | Path, chain: Chain, scores: np.ndarray) -> None:
     with open(path, "wb") as file:  # given a name, numpy would add another suffix to it
         np.savez_compressed(
             file,
-            scores=scores.astype(np.float32),
+            scores=scores.astype(np.float32, copy=False),
             labels=contact_map(chain),
             sequence=np.array(chain.sequence),
             numbering=np.array(chain.numbering),
             chain_id=np.array(chain.chain_id),
             id=np.array(chain.id),
+            **more,  # type: ignore[arg-type]  # mypy takes them for savez's own options
         )
 
 

@@ -18,6 +18,7 @@ from protcontact.structure.contacts import CUTOFF
 
 SEQUENCE_WIDTH = 50
 PROBABILITY_DECIMALS = 6
+PAIRS_AT_ONCE = 2**18  # that exist as Python numbers, some 30 MB
 
 _HEADINGS = ("PFRMAT", "AUTHOR", "METHOD", "REMARK", "RMODE", "PARENT", "SCORE", "STOICH")
 _SEQUENCE_LETTERS = frozenset(LETTERS + AMBIGUOUS + "-")
@@ -56,18 +57,24 @@ class Contacts:
         return scores
 
 
-def rank_pairs(scores: np.ndarray, min_separation: int, top: int | None = None) -> np.ndarray:
+def rank_pairs(
+    scores: np.ndarray, min_separation: int, top: int | None = None, among: np.ndarray | None = None
+) -> np.ndarray:
     """Residue pairs by falling score, equal scores by ``(i, j)``.
 
     Args:
         scores: ``(L, L)``; the upper triangle counts.
         min_separation: Least ``j - i``.
         top: Number of pairs; None for all.
+        among: ``(L, L)`` bool, the pairs to rank; None for all.
 
     Returns:
         ``(P, 2)`` int64 with ``i < j``.
     """
-    rows, columns = np.triu_indices(len(scores), k=min_separation)
+    if among is None:
+        rows, columns = np.triu_indices(len(scores), k=min_separation)
+    else:
+        rows, columns = np.nonzero(np.triu(among, k=min_separation))
     order = np.argsort(-scores[rows, columns], kind="stable")[:top]
     return np.stack([rows[order], columns[order]], axis=1)
 
@@ -80,6 +87,7 @@ def write_rr(
     target: str,
     min_separation: int = 6,
     top: int | None = None,
+    among: np.ndarray | None = None,
     author: str = "protcontact",
     method: str = "protcontact",
 ) -> None:
@@ -92,6 +100,7 @@ def write_rr(
         target: Name of the target, one word.
         min_separation: Least ``j - i``.
         top: Number of pairs to write; None for all.
+        among: ``(L, L)`` bool, symmetric, the pairs to write; None for all. Others may be NaN.
         author: AUTHOR record.
         method: METHOD record.
 
@@ -100,23 +109,34 @@ def write_rr(
             probabilities.
     """
     length = len(sequence)
-    _check_scores(scores, length)
+    _check_scores(scores, length, among)
     if len(target.split()) != 1 or target.strip() != target:
         raise ValueError(f"target must be one word, not {target!r}")
     lines = ["PFRMAT RR", f"TARGET {target}", f"AUTHOR {author}", f"METHOD {method}", "MODEL  1"]
     lines += [sequence[at : at + SEQUENCE_WIDTH] for at in range(0, length, SEQUENCE_WIDTH)]
     rounded = np.round(scores, PROBABILITY_DECIMALS)
-    for i, j in rank_pairs(rounded, min_separation, top).tolist():
-        lines.append(f"{i + 1} {j + 1} 0 {CUTOFF:g} {rounded[i, j]:.{PROBABILITY_DECIMALS}f}")
-    Path(path).write_text("\n".join([*lines, "END", ""]), encoding="ascii")
+    pairs = rank_pairs(rounded, min_separation, top, among)
+    with Path(path).open("w", encoding="ascii") as file:
+        file.write("\n".join([*lines, ""]))
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            rows, columns = pairs[start : start + PAIRS_AT_ONCE].T
+            values = rounded[rows, columns].tolist()
+            triples = zip(rows.tolist(), columns.tolist(), values, strict=True)
+            file.writelines(
+                f"{i + 1} {j + 1} 0 {CUTOFF:g} {probability:.{PROBABILITY_DECIMALS}f}\n"
+                for i, j, probability in triples
+            )
+        file.write("END\n")
 
 
-def _check_scores(scores: np.ndarray, length: int) -> None:
-    if scores.shape != (length, length):
-        raise ValueError(
-            f"scores must be ({length}, {length}) like the sequence, not {scores.shape}"
-        )
-    if not ((scores >= 0) & (scores <= 1)).all():
+def _check_scores(scores: np.ndarray, length: int, among: np.ndarray | None) -> None:
+    for array in (scores,) if among is None else (scores, among):
+        if array.shape != (length, length):
+            raise ValueError(
+                f"scores must be ({length}, {length}) like the sequence, not {array.shape}"
+            )
+    fine = (scores >= 0) & (scores <= 1)
+    if not (fine if among is None else fine | ~among).all():
         raise ValueError("scores must be probabilities in [0, 1], without NaN")
 
 

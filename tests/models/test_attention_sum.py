@@ -78,6 +78,23 @@ def test_half_precision_is_summed_in_float32(dtype):
     assert float((found - truth).abs().max()) < 0.1 * float(truth.abs().max())
 
 
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_autocast_changes_nothing(monkeypatch, size):
+    """The sum of the same queries and keys, in float32 whatever products outside are in."""
+    monkeypatch.setattr(attention_sum, "CACHED", size)
+    weights, q, k, v = (x.float() for x in inputs(30))
+    q, k, v = q.bfloat16(), k.bfloat16(), v.bfloat16()
+    plain, inside = ContactSum(weights, 30), ContactSum(weights, 30)
+    for layer in range(LAYERS):
+        plain.attend(layer, q[layer], k[layer], v[layer])
+        with torch.autocast("cpu", torch.bfloat16):
+            inside.attend(layer, q[layer], k[layer], v[layer])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = inside.logits()
+    # of the products q k^T alone in float32 or not
+    assert float((found - plain.logits()).abs().max()) < 1e-6 * float(found.abs().max())
+
+
 def test_memory_is_that_of_one_map(monkeypatch):
     """T x T once for the sum, and pieces of the cache's size, for any number of heads."""
     T = 200

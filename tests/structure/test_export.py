@@ -75,6 +75,14 @@ def test_npz_keeps_the_numbers(tmp_path, chain):
         assert str(archive["sequence"]) == SEQUENCE
         assert tuple(archive["numbering"]) == chain.numbering
         assert str(archive["chain_id"]) == "h"
+        assert "chain_of" not in archive
+
+
+def test_npz_takes_further_arrays(tmp_path, chain):
+    write_npz(tmp_path / "x.npz", chain, scores_of(), chain_of=np.arange(len(chain)))
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["chain_of"], np.arange(len(chain)))
+        assert str(archive["sequence"]) == SEQUENCE
 
 
 @pytest.mark.parametrize("write", [write_npz, lambda *args: write_pymol(*args, top=1)])

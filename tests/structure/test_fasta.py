@@ -3,7 +3,7 @@
 import pytest
 
 from protcontact.errors import InputError
-from protcontact.structure.fasta import read_fasta
+from protcontact.structure.fasta import read_fasta, read_records
 from tests.structure.builders import gzipped
 
 
@@ -52,3 +52,33 @@ def test_what_is_no_fasta_is_refused(tmp_path, text, message):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_fasta(tmp_path / "absent.fasta")
+
+
+def test_unusable_records_do_not_hide_the_others(tmp_path):
+    path = write(tmp_path, ">a x\nac:d*\n>b\nAC1\n>\nAC\n>c\n>a\nGG\n>d\nAC::D\n>e\nAC:D:\n")
+    records = read_records(path, ":")
+    assert [(record.id, record.chains) for record in records] == [
+        ("a", ("AC", "D")),
+        ("b", ()),
+        ("line 5", ()),
+        ("c", ()),
+        ("a", ("GG",)),  # a second of this name is left to the caller
+        ("d", ()),
+        ("e", ()),
+    ]
+    told = {record.id: record.problem for record in records if record.problem}
+    assert "illegal letter '1' at position 3" in told["b"]
+    assert "without an id" in told["line 5"]
+    assert all("has no residues" in told[name] for name in "cde")
+    assert [record.problem for record in records if record.chains] == ["", ""]
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "no FASTA record"), ("AC\n", "comes before")])
+def test_records_of_what_is_no_fasta_file(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_records(write(tmp_path, text), ":")
+
+
+def test_the_separator_of_records_is_illegal_elsewhere(tmp_path):
+    with pytest.raises(InputError, match="illegal letter ':'"):
+        read_fasta(write(tmp_path, ">a\nAC:D\n"))

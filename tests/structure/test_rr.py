@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from protcontact.errors import InputError
+from protcontact.structure import rr
 from protcontact.structure.rr import rank_pairs, read_rr, write_rr
 
 SEQUENCE = "ACDEFGHIKLMNPQRSTVWY" * 3
@@ -130,3 +131,40 @@ def test_a_file_that_is_no_text_or_not_there(tmp_path):
     for name in ("x.rr", "absent.rr"):
         with pytest.raises(InputError, match="cannot be read"):
             read_rr(tmp_path / name)
+
+
+def test_only_the_pairs_among_those_asked_for_are_written(tmp_path):
+    scores = symmetric(20)
+    among = np.random.default_rng(3).random((20, 20)) < 0.4
+    among |= among.T
+    holed = np.where(among, scores, np.nan)
+    write_rr(tmp_path / "x.rr", SEQUENCE[:20], holed, target="T", among=among)
+    pairs = [(i, j) for i in range(20) for j in range(i + 6, 20) if among[i, j]]
+    slow = sorted(pairs, key=lambda pair: (-scores[pair], pair))
+    contacts = read_rr(tmp_path / "x.rr")
+    assert contacts.pairs.tolist() == [list(pair) for pair in slow]
+    assert contacts.probabilities.tolist() == [scores[pair] for pair in slow]
+
+
+def test_a_missing_number_among_the_pairs_is_refused(tmp_path):
+    scores = symmetric(20)
+    scores[2, 15] = scores[15, 2] = np.nan
+    with pytest.raises(ValueError, match="without NaN"):
+        write_rr(
+            tmp_path / "x.rr",
+            SEQUENCE[:20],
+            scores,
+            target="T",
+            among=np.ones((20, 20), dtype=bool),
+        )
+    with pytest.raises(ValueError, match="must be"):
+        among = np.ones((19, 19), dtype=bool)
+        write_rr(tmp_path / "x.rr", SEQUENCE[:20], scores, target="T", among=among)
+
+
+def test_many_pairs_come_in_pieces(tmp_path, monkeypatch):
+    scores = symmetric(30)
+    write_rr(tmp_path / "x.rr", SEQUENCE[:30], scores, target="T")
+    monkeypatch.setattr(rr, "PAIRS_AT_ONCE", 7)
+    write_rr(tmp_path / "y.rr", SEQUENCE[:30], scores, target="T")
+    assert (tmp_path / "y.rr").read_bytes() == (tmp_path / "x.rr").read_bytes()
