@@ -7,6 +7,8 @@ DIR gets NAME.rr (CASP format; of several chains NAME.intra.rr and NAME.inter.rr
 through the chains), NAME.npz (probabilities, sequence, numbering, chain_of: number of each
 residue's chain) and NAME.png (up to 4,000 residues). Scripts for PyMOL and ChimeraX need a
 structure, so NAME.pml, NAME.cxc and scores are for what is given by --input; a FASTA file has none.
+With --complex all chains of a structure are one input, and pairs within and between chains are
+scored apart (no scripts for viewers).
 
 Sequences longer than the model's positions (ESM-1b, ESM-1v: 1,022) or than the memory are read in
 windows (--tile, --overlap). Shared pairs are averaged, pairs in no common window are left out (NaN
@@ -20,6 +22,7 @@ Examples:
   protcontact contacts --checkpoint esm2.safetensors --fasta proteins.fasta --out contacts
   protcontact contacts --checkpoint esm2.safetensors --fasta pairs.fasta --gap 200 --out contacts
   protcontact contacts --checkpoint esm2.safetensors --input structures/ --out contacts
+  protcontact contacts --checkpoint esm2.safetensors --input dimer.cif --complex --out contacts
 """
 
 import argparse
@@ -101,6 +104,7 @@ def _configure_rest(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score chains that have only CA atoms by CA distances (default: leave them out)",
     )
+    add("--complex", action="store_true", help="all chains of a structure are one input")
     add("--overwrite", action="store_true", help="do again what is there")
 
 
@@ -121,7 +125,9 @@ def run(args: argparse.Namespace) -> int:
     check_options(model, options)
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="protcontact-") as spool:
-        wanted, failed = read_wanted(args.fasta, args.input, Path(spool), args.allow_ca_only)
+        wanted, failed = read_wanted(
+            args.fasta, args.input, Path(spool), args.allow_ca_only, args.complex
+        )
     if not wanted:
         reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
         raise InputError(f"no input has a protein sequence to predict; the first: {reason}")

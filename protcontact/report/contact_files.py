@@ -95,7 +95,7 @@ def _suffixes(wanted: Wanted) -> list[str]:
     endings = [".npz"] + [f"{stem}.rr" for stem in stems("", wanted.is_complex)]
     if len(wanted.target.chain) <= PICTURED:
         endings.append(".png")
-    return [*endings, ".pml", ".cxc"] if wanted.target.has_truth else endings
+    return [*endings, ".pml", ".cxc"] if wanted.is_shown else endings
 
 
 def write_contacts(
@@ -120,7 +120,7 @@ def write_contacts(
     _write_rr(write, wanted, probabilities)
     if len(chain) <= PICTURED:
         write(".png", _draw, wanted, probabilities)
-    if target.has_truth:
+    if wanted.is_shown:
         drawable = np.nan_to_num(probabilities, nan=0.0)
         write(".pml", write_pymol, chain, drawable, top=len(chain))
         write(".cxc", write_chimerax, chain, drawable, top=len(chain))

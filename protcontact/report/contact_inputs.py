@@ -34,13 +34,22 @@ class Wanted:
         return len(self.chains) > 1
 
     @property
+    def is_shown(self) -> bool:
+        """Whether viewers can show it: they number residues within a chain."""
+        return self.target.has_truth and not self.is_complex
+
+    @property
     def chain_of(self) -> np.ndarray:
         """``(L,)`` int64: number of each residue's chain, from 0."""
         return np.repeat(np.arange(len(self.chains)), [len(chain) for chain in self.chains])
 
 
 def read_wanted(
-    fasta: Sequence[str], structures: Sequence[str], spool: Path, allow_ca_only: bool = False
+    fasta: Sequence[str],
+    structures: Sequence[str],
+    spool: Path,
+    allow_ca_only: bool = False,
+    join: bool = False,
 ) -> tuple[list[Wanted], list[Unreadable]]:
     """Read everything that the user named.
 
@@ -49,6 +58,7 @@ def read_wanted(
         structures: Structure files, folders, globs, tar archives.
         spool: Folder in which compressed archives may be unpacked.
         allow_ca_only: Score chains that have only CA atoms by CA distances.
+        join: Take all chains of a structure for one complex.
 
     Returns:
         What to predict, with unique names, and the inputs of which nothing can be predicted.
@@ -64,8 +74,37 @@ def read_wanted(
             else:
                 wanted.append(_without_truth(record.id, record.chains, source))
     targets, unread = read_targets(structures, spool, allow_ca_only) if structures else ([], [])
-    wanted += [Wanted(target, (target.chain.sequence,)) for target in targets]
+    together = _entries(targets) if join else [[target] for target in targets]
+    wanted += [_joined(members) for members in together]
     return _unique(wanted), failed + unread
+
+
+def _entries(targets: Sequence[Target]) -> list[list[Target]]:
+    """Chains of one structure together, in the order of the file."""
+    found: dict[tuple[str, str], list[Target]] = {}
+    for target in targets:
+        entry = target.chain.id.removesuffix(f"_{target.chain.chain_id}")
+        found.setdefault((target.source, entry), []).append(target)
+    return list(found.values())
+
+
+def _joined(members: Sequence[Target]) -> Wanted:
+    """One map of all chains, with the contacts between them."""
+    first = members[0].chain
+    sequences = tuple(member.chain.sequence for member in members)
+    if len(members) == 1:
+        return Wanted(members[0], sequences)
+    name = first.id.removesuffix(f"_{first.chain_id}")
+    chain = Chain(
+        name,
+        "".join(sequences),
+        np.concatenate([member.chain.coordinates for member in members]),
+        np.concatenate([member.chain.ca for member in members]),
+        tuple(number for member in members for number in member.chain.numbering),
+        source=first.source,
+        ca_only=any(member.chain.ca_only for member in members),
+    )
+    return Wanted(Target(name, chain, members[0].source), sequences)
 
 
 def _without_truth(name: str, chains: tuple[str, ...], source: str) -> Wanted:

@@ -1,6 +1,7 @@
 """What does a job tell of each map? Windows and seams, pairs between chains, and scores.
 
-``report.tsv`` has a line for every input, with the reason where there is no prediction.
+``report.tsv`` has a line for every input, with the reason where there is no prediction. Of a
+complex the scores by separation are means over its chains; pairs between chains have their own.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from protcontact.atomic import write_text
+from protcontact.metrics.interchain import score_interchain
 from protcontact.metrics.precision import ChainScores, score_chain
 from protcontact.models.pretrained.tiling import Seam
 from protcontact.report.contact_files import Numbers
@@ -19,6 +21,16 @@ from protcontact.report.prediction import as_batch
 from protcontact.report.targets import Unreadable
 
 COLUMNS = ("tiles", "seam_pairs", "seam_mean", "seam_largest", "unpredicted", "inter_top_l")
+INTER = {  # column -> of `InterScore`
+    "inter/candidates": "candidates",
+    "inter/positives": "positives",
+    "inter/P@10": "precision_10",
+    "inter/P@L/10": "precision_l10",
+    "inter/P@L/5": "precision_l5",
+    "inter/P@L": "precision_l",
+    "inter/ceiling_P@L": "ceiling_l",
+    "inter/AUPRC": "auprc",
+}
 LAST = -1.0  # a pair that no window held ranks below every probability
 
 
@@ -88,10 +100,20 @@ def inter_top_l(probabilities: np.ndarray, chain_of: np.ndarray) -> float | None
 def _scores(wanted: Wanted, probabilities: np.ndarray) -> dict[str, float]:
     if not wanted.target.has_truth:
         return {}
-    batch = as_batch(wanted.target)
+    batch, name = as_batch(wanted.target), wanted.target.name
     ranked = torch.from_numpy(np.nan_to_num(probabilities, nan=LAST))
-    ranges = score_chain(ranked, batch.contact()[0], batch.known()[0], chain=wanted.target.name)
-    return ChainScores(wanted.target.name, len(probabilities), ranges).columns()
+    known, contact = batch.known()[0], batch.contact()[0]
+    if not wanted.is_complex:
+        ranges = score_chain(ranked, contact, known, chain=name)
+        return ChainScores(name, len(probabilities), ranges).columns()
+    found = score_interchain(ranked, contact, known, torch.from_numpy(wanted.chain_of))
+    rows = [
+        ChainScores(name, len(chain), ranges).columns()
+        for chain, ranges in zip(wanted.chains, found.intra, strict=True)
+    ]
+    table = torch.tensor([[*row.values()] for row in rows], dtype=torch.float64)
+    within = dict(zip(rows[0], table.nanmean(dim=0).tolist(), strict=True))
+    return within | {label: float(getattr(found.inter, key)) for label, key in INTER.items()}
 
 
 def write_contact_report(path: Path, rows: Sequence[Row], failed: Sequence[Unreadable]) -> None:
@@ -104,7 +126,7 @@ def write_contact_report(path: Path, rows: Sequence[Row], failed: Sequence[Unrea
     """
     rows = [*rows, *(Row(bad.name, bad.source, problem=bad.reason) for bad in failed)]
     scored = [row.numbers.scores for row in rows if row.numbers and row.numbers.scores]
-    metrics = list(scored[0]) if scored else []
+    metrics = list(dict.fromkeys(metric for row in scored for metric in row))
     lines = ["\t".join(["name", "source", "length", "chains", *COLUMNS, "problem", *metrics])]
     for row in rows:
         told = [row.name, row.source, str(row.length), str(row.chains)]

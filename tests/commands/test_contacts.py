@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from protcontact.cli import main
-from tests.data.files import pdb_text, random_sequence
+from tests.data.files import dimer_text, pdb_text, random_sequence
 from tests.models.pretrained.small import small_file
 
 
@@ -90,6 +90,20 @@ def test_structures_are_scored_and_shown(call, tmp_path):
     assert (tmp_path / "out" / f"{name}.pml").is_file()
     assert (tmp_path / "out" / f"{name}.cxc").is_file()
     assert report(tmp_path)[name]["short/candidates"] != ""
+
+
+def test_a_complex_with_its_truth(call, tmp_path):
+    (tmp_path / "d.pdb").write_text(dimer_text("ACDEFGHIKLMNPQ", "RSTVWYACDE"))
+    (tmp_path / "s.pdb").write_text(pdb_text("ACDEFGHIKLMNPQ"))
+    sources = "--input", tmp_path / "d.pdb", tmp_path / "s.pdb"
+    assert call(*sources, "--complex", fasta="") == 0
+    rows = report(tmp_path)
+    assert set(rows) == {"d", "s_A"}
+    assert rows["d"]["inter/positives"] != "" and rows["s_A"]["inter/positives"] == ""
+    assert rows["d"]["chains"] == "2" and rows["s_A"]["short/candidates"] != ""
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"d.intra.rr", "d.inter.rr", "d.npz", "d.png", "s_A.pml"} <= written
+    assert "d.pml" not in written
 
 
 def test_windows_are_told(call, tmp_path, capsys):

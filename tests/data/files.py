@@ -33,6 +33,12 @@ def pdb_text(sequence: str, chain: str = "A", seed: int = 0) -> str:
     return "\n".join([*lines, "TER", "END", ""])
 
 
+def dimer_text(first: str, second: str) -> str:
+    """Two helices, chains A and B, one on the axis of the other: nearly all of them in contact."""
+    one = pdb_text(first, "A").splitlines()[:-2]
+    return "\n".join([*one, "TER", pdb_text(second, "B", seed=3)])
+
+
 def write_structures(folder: Path, count: int, length: int = 30) -> Path:
     """Write ``s000.pdb`` ... with chains that are not homologous."""
     folder.mkdir(parents=True, exist_ok=True)

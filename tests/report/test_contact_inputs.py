@@ -4,7 +4,7 @@ import pytest
 
 from protcontact.errors import InputError
 from protcontact.report.contact_inputs import read_wanted, stems
-from tests.data.files import pdb_text
+from tests.data.files import dimer_text, pdb_text
 
 
 def fasta(tmp_path, text, name="x.fasta"):
@@ -55,3 +55,23 @@ def test_no_two_inputs_write_one_file(tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"absent\.fasta"):
         read_wanted([str(tmp_path / "absent.fasta")], [], tmp_path)
+
+
+def test_chains_of_a_structure_are_one_if_asked(tmp_path):
+    (tmp_path / "two.pdb").write_text(dimer_text("ACDEFGHIKL", "MNPQRST"))
+    (tmp_path / "one.pdb").write_text(pdb_text("ACDEFGHIKL"))
+    sources = [str(tmp_path / "two.pdb"), str(tmp_path / "one.pdb")]
+    apart, _ = read_wanted([], sources, tmp_path)
+    assert [item.target.name for item in apart] == ["one_A", "two_A", "two_B"]
+    (one, two), failed = read_wanted([], sources, tmp_path, join=True)
+    assert failed == []
+    assert (two.target.name, one.target.name) == ("two", "one_A")
+    assert two.chains == ("ACDEFGHIKL", "MNPQRST") and two.is_complex and not two.is_shown
+    assert two.chain_of.tolist() == [0] * 10 + [1] * 7
+    whole = two.target.chain
+    assert whole.sequence == "ACDEFGHIKLMNPQRST"
+    alone, a, b = (item.target.chain for item in apart)
+    assert whole.numbering == a.numbering + b.numbering
+    assert (whole.coordinates[:10] == a.coordinates).all()
+    assert (whole.coordinates[10:] == b.coordinates).all()
+    assert one.is_shown and one.target.chain.id == alone.id

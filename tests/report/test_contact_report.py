@@ -15,7 +15,7 @@ from protcontact.report.contact_report import (
     write_contact_report,
 )
 from protcontact.report.targets import Unreadable
-from tests.data.files import pdb_text
+from tests.data.files import dimer_text, pdb_text
 
 
 def table(path):
@@ -48,6 +48,26 @@ def test_unpredicted_pairs_are_counted_once_and_rank_last(tmp_path):
     assert holed.unpredicted == 10 / 190
     assert (holed.tiles, holed.seam_pairs, holed.seam_mean, holed.seam_largest) == (3, 4, 0.25, 0.5)
     assert holed.scores["short/candidates"] == whole.scores["short/candidates"]
+
+
+def test_pairs_between_chains_have_scores_of_their_own(tmp_path):
+    """Counted by hand: the truth as prediction, and its opposite between chains."""
+    (tmp_path / "two.pdb").write_text(dimer_text("ACDEFGHIKLMNPQ", "RSTVWYACDE"))
+    [[wanted], _] = read_wanted([], [str(tmp_path / "two.pdb")], tmp_path, join=True)
+    place = wanted.target.chain.coordinates.astype(np.float64)
+    distance = np.linalg.norm(place[:, None] - place[None, :], axis=2)
+    contact = (distance < 8.0) & ~np.eye(24, dtype=bool)
+    between = contact[:14, 14:]
+    assert 10 < between.sum() < between.size - 10
+    found = numbers_of(wanted, contact.astype(np.float32), 1, Seam()).scores
+    assert found["inter/candidates"] == 140 and found["inter/positives"] == between.sum()
+    assert found["inter/P@10"] == found["inter/P@L"] == found["inter/AUPRC"] == 1.0
+    assert found["short/candidates"] == (sum(14 - d for d in range(6, 12)) + 10) / 2
+    wrong = contact.copy()
+    wrong[:14, 14:], wrong[14:, :14] = ~between, ~between.T
+    found = numbers_of(wanted, wrong.astype(np.float32), 1, Seam()).scores
+    assert found["inter/P@10"] == found["inter/P@L"] == 0.0
+    assert found["inter/ceiling_P@L"] == 1.0  # of the 10 best
 
 
 def test_one_residue_has_no_pairs(tmp_path):
