@@ -21,16 +21,19 @@ VERBS = {
     "prepare": "structure files -> a data set of labelled chains (Parquet)",
     "split": "cluster by homology and divide a data set into train, val and test",
     "audit": "check that no test or validation chain has a homologue in training",
+    "experiment": "compare architectures at equal size and compute, over several seeds",
     "gradflow": "the vanishing gradient as experiments that check themselves",
     "import": "a protein language model (fair-esm, Hugging Face) -> a file for this package",
     "export": "an imported model -> files that fair-esm reads",
     "fit-regression": "the contact regression of a protein language model on a few chains",
     "contacts": "contacts of many sequences with an imported protein language model",
+    "ensemble": "several trained checkpoints -> one that is the mean of their logits",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
 }
 # where a module has another name than its package
 PACKAGES = {"PIL": "pillow", "esm": "fair-esm", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-CONTINUED = ("download", "prepare", "contacts")  # the same command goes on where it was interrupted
+# the same command goes on where it was interrupted
+CONTINUED = ("download", "prepare", "contacts", "experiment")
 LIGHTNING_VERBS = {
     "fit": "train a model (Lightning CLI)",
     "validate": "score a checkpoint on the validation split (Lightning CLI)",

@@ -7,6 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# Before torch is loaded, here and in what tests start: the tensors are tiny, and threads of several
+# workers that wait for each other in a loop took most of the time of the whole suite.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -35,6 +35,18 @@ def test_step_benchmark_prints_a_row_for_every_head():
 
 
 @pytest.mark.slow
+def test_training_benchmark_prints_a_row_for_both_sides():
+    """Of two heads: each is a process of its own, and takes seconds to start."""
+    small = ("--chains", 60, "--budget", 2000, "--crop", 32, "--rounds", 1, "--steps", 1)
+    few = ("--sides", "Bilinear", "--precision", "32", "--warmup", 0, "--threads", 1)
+    done = run(SCRIPTS / "bench" / "train.py", *small, *few)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.endswith("%")]
+    assert [row[1] for row in rows] == ["PEER-style", "Bilinear"]
+    assert rows[0][3] == "1.00x"
+
+
+@pytest.mark.slow
 def test_cost_benchmark_prints_a_row_for_every_tool():
     """Counts do not depend on the machine: light waits for nothing, sends and breaks nothing."""
     small = ("--width", 8, "--rounds", 1, "--steps", 10)

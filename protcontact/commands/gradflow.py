@@ -37,6 +37,7 @@ from protcontact.report.experiment_page import Section, page
 from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
 
 ALL = "all"
+OBJECTIVE = ("min_separation", "positive_weight")  # what of a training the loss of contacts has
 
 
 class Look(NamedTuple):
@@ -185,7 +186,8 @@ def _looked(look: Look, args: argparse.Namespace) -> Result:
         raise InputError(f"{args.checkpoint}: {error}") from error
     about = read_checkpoint(args.checkpoint)[KEY]
     chains = chosen_chains(args.data, args.split, args.chains, look.shortest, args.max_length)
-    options = about.get("objective", {}) if look.asks_objective else {}
+    objective = about.get("objective", {}) if look.asks_objective else {}
+    options = {name: objective[name] for name in OBJECTIVE if name in objective}
     if "prior" in about:  # not where it was written without one
         prior = SeparationPrior.from_state_dict(about["prior"])
         if prior.pairs.sum() > 0:

@@ -89,6 +89,10 @@ class PairBudgetSampler(DistributedSampler):
     It is a `DistributedSampler`, so Lightning leaves it alone and tells it the epoch; it yields a
     `PlannedBatch` and belongs into ``DataLoader(sampler=..., batch_size=None)``.
 
+    What an optimizer step sees is planned, and then dealt out: the b-th batch of rank r is batch
+    ``b * world + r`` of the epoch. So two processes and one process that accumulates over two
+    batches make the same steps.
+
     Args:
         lengths: Length of each row of the store.
         rows: Rows of this split.
@@ -98,9 +102,10 @@ class PairBudgetSampler(DistributedSampler):
         seed: Of order and crops.
         rank: This process, counting from 0.
         world: Number of processes.
+        accumulate: Batches of each process in an optimizer step.
 
     Raises:
-        ValueError: If `budget` or `crop_size` is not positive, or there are no rows.
+        ValueError: If `budget`, `crop_size` or `accumulate` is not positive, or there are no rows.
     """
 
     def __init__(
@@ -113,7 +118,10 @@ class PairBudgetSampler(DistributedSampler):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        accumulate: int = 1,
     ) -> None:
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be positive, not {accumulate}")
         if budget < 1 or (crop_size is not None and crop_size < 1):
             raise ValueError(f"budget and crop size must be positive, not {budget} and {crop_size}")
         if not rows:
@@ -126,6 +134,7 @@ class PairBudgetSampler(DistributedSampler):
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.accumulate = accumulate
         self.epoch = 0
         # Batches at the beginning to leave out: they were done before a restart. Whoever sets it
         # takes it back; a loader with workers asks for an iterator more than once an epoch.
@@ -144,34 +153,35 @@ class PairBudgetSampler(DistributedSampler):
         """All batches of this rank in this epoch, planned once."""
         if self._planned[0] != self.epoch:
             batches = self._plan(self.epoch)
-            # Trainers count the steps of an epoch once. Shuffling changes that count by a batch or
+            # Trainers count the batches of an epoch once. Shuffling changes that count by a step or
             # two, so the last ones are left out or the first ones come twice.
             self._steps = self._steps or len(self._plan(0))
-            steps = self._steps
-            self._planned = (self.epoch, [batches[n % len(batches)] for n in range(steps)])
+            ours = range(self.rank, self._steps, self.world)
+            self._planned = (self.epoch, [batches[n % len(batches)] for n in ours])
         return self._planned[1]
 
     def _plan(self, epoch: int) -> list[tuple[int, ...]]:
-        """Plan an epoch for all ranks and keep what is ours.
+        """Plan an epoch for all ranks.
 
-        Groups of `world` neighbours in length go to the ranks at the same step, so that no rank
-        waits for another's longer chains.
+        Neighbours in length form a group, the batches of an optimizer step. So what the ranks do at
+        the same time costs the same, and no rank waits for another's longer chains.
         """
+        size = self.world * self.accumulate
         random = np.random.default_rng((self.seed, epoch))
         rows = np.array(self.rows)
         if self.shuffle:
             rows = random.permutation(rows)
         mean_pairs = float((self.shown[rows] ** 2).mean())
-        pool = max(1, int(POOL_BATCHES * self.world * self.budget / mean_pairs))
+        pool = max(1, int(POOL_BATCHES * size * self.budget / mean_pairs))
         if not self.shuffle:  # the same batches whatever the number of ranks: the same digits
             pool = len(rows)
         groups: list[list[tuple[int, ...]]] = []
         for start in range(0, len(rows), pool):
             batches = bucket(self.shown, rows[start : start + pool].tolist(), self.budget)
-            for first in range(0, len(batches), self.world):
-                group = batches[first : first + self.world]
+            for first in range(0, len(batches), size):
+                group = batches[first : first + size]
                 # fill the last group by repetition: every rank must take every step
-                groups.append([group[n % len(group)] for n in range(self.world)])
+                groups.append([group[n % len(group)] for n in range(size)])
         if self.shuffle:
             groups = [groups[place] for place in random.permutation(len(groups))]
-        return [group[self.rank] for group in groups]
+        return [batch for group in groups for batch in group]

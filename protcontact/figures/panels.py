@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -189,7 +189,23 @@ class Picture:
         axes.figure.colorbar(image, ax=axes, label=self.label)
 
 
-Drawable = Panel | Regions | Picture
+class Drawable(Protocol):
+    """What has a frame of its own: `Panel`, `Regions`, `Picture` and what other modules add."""
+
+    @property
+    def xlabel(self) -> str:
+        """What the horizontal axis shows."""
+
+    @property
+    def ylabel(self) -> str:
+        """What the vertical axis shows."""
+
+    @property
+    def title(self) -> str:
+        """Printed above."""
+
+    def draw(self, axes: "Axes") -> None:
+        """Draw into a frame."""
 
 
 def draw_panels(panels: Sequence[Drawable], columns: int = 2) -> "Figure":

@@ -23,11 +23,14 @@ from protcontact.gradflow.untouched import subject, untouched
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.ranges import LONG, SeparationRange
 from protcontact.models.contract import PairHead
+from protcontact.models.encoders.hybrid import RecurrentAttention
 from protcontact.models.encoders.transformer import Transformer, TransformerBlock
+
+Attentive = Transformer | RecurrentAttention  # encoders of `TransformerBlock`s that show their maps
 
 
 def direct_costate(
-    encoder: Transformer,
+    encoder: Attentive,
     head: PairHead,
     batch: ContactBatch,
     far: SeparationRange = LONG,
@@ -105,8 +108,8 @@ class DirectAttention(StepProbe):
     """Share of the costate that each layer's attention hands to residues far away in one step.
 
     Logs ``attn/<layer>/direct_share``; a layer that no gradient comes to is left out. Applies to
-    the `Transformer`; for another encoder nothing is logged. Looks at the batch of this rank, with
-    the weights after the update, without dropout and autocast.
+    the `Transformer` and `RecurrentAttention`; for another encoder nothing is logged. Looks at the
+    batch of this rank, with the weights after the update, without dropout and autocast.
 
     Args:
         min_separation: Smallest ``|i - j|`` that enters the loss, as in training.
@@ -122,7 +125,7 @@ class DirectAttention(StepProbe):
     def after_update(self, step: Step) -> list[Pending]:
         """One forward pass with shown maps, and one backward pass."""
         found = subject(step, self)
-        if not isinstance(found.encoder, Transformer):
+        if not isinstance(found.encoder, Attentive):
             return []
         sums = direct_costate(
             found.encoder,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from protcontact.batch import ContactBatch
 from protcontact.gradflow.adjoint import log_costates
-from protcontact.gradflow.attention import direct_costate
+from protcontact.gradflow.attention import Attentive, direct_costate
 from protcontact.gradflow.experiment import Reading, curve
 from protcontact.gradflow.inputs import input_of
 from protcontact.gradflow.layers import Parameters, plain_name
@@ -38,7 +38,6 @@ from protcontact.gradflow.untouched import untouched
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.ranges import LONG
 from protcontact.models.contract import ContactModel
-from protcontact.models.encoders.transformer import Transformer
 
 STEPS = 6  # of each recurrence and chain, whose singular values are found
 COSTATE, DEPENDENCE, HANDED = "log10_costate", "log10_dependence", "log10_handed_over"
@@ -153,7 +152,7 @@ class LayerReadings:
 
     def _attention(self, batch: ContactBatch) -> None:
         encoder, head = self.model.encoder, self.model.head
-        if isinstance(encoder, Transformer):
+        if isinstance(encoder, Attentive):
             far, everywhere = direct_costate(
                 encoder, head, batch, LONG, self.min_separation, self.positive_weight
             )
@@ -168,7 +167,7 @@ class LayerReadings:
             (lstm, "gates: no torch.nn.LSTM"),
             (self.recurrences, f"spectra of steps: no {single}"),
             (self.blocks, "Jacobians of blocks: no residual block"),
-            (isinstance(encoder, Transformer), "far share of attention: no Transformer"),
+            (isinstance(encoder, Attentive), "far share of attention: no attention with maps"),
         ):
             if not there:
                 yield f"{what} in a {type(encoder).__name__}"

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from protcontact.errors import InputError
+from protcontact.models.encoders.ensemble import EncoderEnsemble
+
 
 @contextmanager
 def input_of(
@@ -62,7 +65,11 @@ class OnVectors(nn.Module):
 def _changed(
     encoder: nn.Module, shape: tuple[int, int], change: Callable[[Tensor], Tensor]
 ) -> Iterator[None]:
-    """Put something in the place of the input vectors, once."""
+    """Put something in the place of the input vectors, once.
+
+    Raises:
+        InputError: If there is more than one input.
+    """
     done: list[bool] = []
 
     def hook(module: nn.Module, inputs: object, output: object) -> Tensor | None:
@@ -73,6 +80,10 @@ def _changed(
         done.append(True)
         return change(output)
 
+    if isinstance(encoder, EncoderEnsemble) and len(encoder.members) > 1:
+        raise InputError(
+            "an ensemble has an input for each member; look at the members' own checkpoints"
+        )
     parts = [module for module in encoder.modules() if module is not encoder]
     handles = [module.register_forward_hook(hook) for module in parts]
     try:

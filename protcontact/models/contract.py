@@ -7,14 +7,16 @@ sequence separations may be taken from the place in the tensor.
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from protcontact.batch import ContactBatch
 from protcontact.errors import InputError
+from protcontact.structure.contacts import CUTOFF
 
 # Sees the attention maps of one layer, (layer, (B, K, L, L)), while they exist.
 MapVisitor = Callable[[int, Tensor], None]
@@ -46,10 +48,13 @@ class Encoder(Described, ABC):
         out_channels: C of the returned ``(B, L, C)``.
         maps: Layers and heads K of the attention maps that it shows to a visitor, a further
             argument of its forward pass; None if it has none.
+        opens_blocks: Whether it calls the layers of its blocks and not the blocks, which must be
+            known to those who distribute the weights.
     """
 
     out_channels: int
     maps: tuple[int, int] | None = None
+    opens_blocks: bool = False
 
     @abstractmethod
     def forward(self, tokens: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
@@ -92,10 +97,80 @@ class MapHead(PairHead):
         """A visitor that has seen all maps, ``(B, L), (B, L) -> (B, L, L)`` symmetric logits."""
 
 
+class DistanceHead(PairHead):
+    """Vectors of residues to logits of distance bins, of which contacts are those below 8.0 A.
+
+    Bin n holds the distances ``edges[n-1] <= d < edges[n]``; the first and the last are open. So
+    "below the contact cutoff" is a number of whole bins, and exactly what a contact is.
+
+    Attributes:
+        edges: Between the bins, N - 1 of them, Angstrom; as `checked_edges` returns them.
+    """
+
+    edges: tuple[float, ...]
+
+    @abstractmethod
+    def distogram(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L, N)`` logits, symmetric in the residues."""
+
+    def contact_logits(self, distogram: Tensor) -> Tensor:
+        """``(B, L, L, N) -> (B, L, L)``: log odds of a contact, in float32 or wider.
+
+        ``p = softmax(distogram)``, ``log(sum_below p) - log(sum_above p)``; what normalises p
+        cancels.
+        """
+        bins = self.edges.index(CUTOFF) + 1
+        wide = distogram.to(torch.promote_types(distogram.dtype, torch.float32))
+        return wide[..., :bins].logsumexp(dim=-1) - wide[..., bins:].logsumexp(dim=-1)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, index: Tensor | None = None, draw: bool = False
+    ) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L)`` symmetric logits of contacts.
+
+        Or the distogram, if asked to `draw`: what is compiled is the call of a head.
+        """
+        distogram = self.distogram(x, mask, index)
+        return distogram if draw else self.contact_logits(distogram)
+
+
+def checked_edges(edges: Sequence[float]) -> tuple[float, ...]:
+    """Edges of distance bins, if they can be those of a `DistanceHead`.
+
+    Args:
+        edges: Angstrom.
+
+    Raises:
+        ValueError: If they are not positive and finite, do not rise, or the contact cutoff is not
+            among them.
+    """
+    checked = tuple(map(float, edges))
+    rising = all(low < high for low, high in pairwise((0.0, *checked, float("inf"))))
+    if not rising or CUTOFF not in checked:
+        raise ValueError(
+            "edges must be finite numbers that rise from above 0, with the contact cutoff "
+            f"{CUTOFF} among them, not {list(edges)}"
+        )
+    return checked
+
+
 def default_index(mask: Tensor) -> Tensor:
     """``(B, L) -> (B, L)``: residues counted from 0, for chains that were not cropped."""
     B, L = mask.shape
     return torch.arange(L, device=mask.device).expand(B, L)
+
+
+class Drawn(NamedTuple):
+    """What is between the residues and the contacts, for losses that need it.
+
+    Attributes:
+        vectors: ``(B, L, C)`` of the encoder.
+        maps: What the head has drawn: ``(B, L, L, N)`` if it is a `DistanceHead`, else the logits
+            ``(B, L, L)``.
+    """
+
+    vectors: Tensor
+    maps: Tensor
 
 
 class ContactModel(nn.Module):
@@ -121,13 +196,24 @@ class ContactModel(nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, batch: ContactBatch) -> Tensor:
-        """Logits ``(B, L, L)``."""
+    def forward(self, batch: ContactBatch, draw: bool = False) -> Tensor | Drawn:
+        """Logits ``(B, L, L)``.
+
+        Args:
+            batch: The chains.
+            draw: Return what they are made of instead. An argument and not a method of its own:
+                what FSDP, `torch.compile` and hooks do, they do to calls of the module.
+        """
         residues = batch.tokens, batch.mask, batch.index
         if not isinstance(self.head, MapHead):
-            return self.head(self.encoder(*residues), batch.mask, batch.index)
+            x = self.encoder(*residues)
+            if draw and isinstance(self.head, DistanceHead):
+                return Drawn(x, self.head(x, batch.mask, batch.index, draw=True))
+            logits = self.head(x, batch.mask, batch.index)
+            return Drawn(x, logits) if draw else logits
         visitor = self.head.visitor()
         x = self.encoder(*residues, visitor=visitor)
         logits = self.head(visitor, batch.mask, batch.index)
         # nobody reads what comes after the last map; DDP waits for its gradient all the same
-        return logits + 0.0 * x.sum() if x.requires_grad else logits
+        logits = logits + 0.0 * x.sum() if x.requires_grad else logits
+        return Drawn(x, logits) if draw else logits

@@ -3,6 +3,8 @@
 Symmetrisation, the average-product correction and the embedding of sequence separation.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,6 +47,19 @@ def attention_maps(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
     return scores.softmax(dim=-1) * mask[:, None, :, None]
 
 
+def unpatch(drawn: Tensor, patch: int, length: int) -> Tensor:
+    """``(B, M, M, patch**2 * N) -> (B, L, L, N)``: what was drawn for a cell to each of its pairs.
+
+    Args:
+        drawn: For each cell the numbers of its first row of pairs, then those of the next.
+        patch: Residues along the edge of a cell.
+        length: L; what is drawn past it is cut off.
+    """
+    B, M, _, _ = drawn.shape
+    drawn = drawn.view(B, M, M, patch, patch, -1).transpose(2, 3)
+    return drawn.reshape(B, M * patch, M * patch, -1)[:, :length, :length]
+
+
 class SeparationEmbedding(nn.Module):
     """Vector for each sequence separation ``|i - j|``.
 
@@ -67,9 +82,7 @@ class SeparationEmbedding(nn.Module):
     def bins(self, index: Tensor) -> Tensor:
         """``(B, L) -> (B, L, L)``: bin of each pair."""
         separation = (index[:, :, None] - index[:, None, :]).abs()
-        growth = (self.BINS - 1 - self.EXACT) / torch.log2(
-            torch.tensor(self.LARGEST / self.EXACT)
-        ).item()
+        growth = (self.BINS - 1 - self.EXACT) / math.log2(self.LARGEST / self.EXACT)
         coarse = self.EXACT + growth * torch.log2(separation.clamp(min=1) / self.EXACT)
         return torch.where(
             separation < self.EXACT, separation, coarse.long().clamp(max=self.BINS - 1)
@@ -77,7 +90,13 @@ class SeparationEmbedding(nn.Module):
 
     def forward(self, index: Tensor) -> Tensor:
         """``(B, L) -> (B, L, L, C)``."""
-        return self.vectors(self.bins(index))
+        bins, weight = self.bins(index), self.vectors.weight
+        if weight.shape[1] > 1 or weight.is_cuda:
+            return self.vectors(bins)
+        # On a processor the way back through an embedding goes pair by pair, 50 times slower.
+        B, L, _ = bins.shape
+        table = weight[:, 0].expand(B * L, self.BINS)
+        return table.gather(1, bins.view(B * L, L)).view(B, L, L, 1)
 
 
 class PairFeatures(nn.Module):

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch.distributed.fsdp import FSDPModule
 
 from protcontact.atomic import replacing
 from protcontact.errors import InputError
@@ -28,7 +29,7 @@ FORMAT = 1
 
 def describe(module: Described) -> dict[str, Any]:
     """Describe a module as ``{class_path, init_args}``, plain data all the way down."""
-    kind = type(module)
+    kind = next(each for each in type(module).__mro__ if not issubclass(each, FSDPModule))
     return {
         "class_path": f"{kind.__module__}.{kind.__qualname__}",
         "init_args": {name: _plain(name, value) for name, value in module.init_args.items()},
@@ -84,18 +85,20 @@ def build(description: Mapping[str, Any], family: type, allow: Sequence[str] = (
     given = description.get("init_args", {})
     if not isinstance(given, Mapping):
         raise InputError(f"the checkpoint gives {path} a {type(given).__name__} as its init_args")
-    arguments = {
-        name: build(value, Described, allow)
-        if isinstance(value, Mapping) and "class_path" in value
-        else value
-        for name, value in given.items()
-    }
+    arguments = {name: _built(value, allow) for name, value in given.items()}
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{path} does not take the arguments of the checkpoint: {error}"
         ) from error
+
+
+def _built(value: Any, allow: Sequence[str]) -> Any:
+    """Make the modules that an argument describes, alone or in a list; leave the rest as it is."""
+    if isinstance(value, Mapping) and "class_path" in value:
+        return build(value, Described, allow)
+    return [_built(item, allow) for item in value] if isinstance(value, list) else value
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

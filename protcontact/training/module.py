@@ -1,11 +1,12 @@
 """How is a contact model trained, validated and tested?
 
-`ContactModule` puts an encoder and a pair head under the masked contact loss, AdamW with warm-up
-and cosine decay, and this package's one definition of the scores.
+`ContactModule` puts an encoder and a pair head under the loss of what the head draws, contacts or
+distances, AdamW with warm-up and cosine decay, and this package's one definition of the scores.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,17 +20,28 @@ from torch.optim.lr_scheduler import LambdaLR
 from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
+from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
-from protcontact.models.contract import ContactModel, Encoder, PairHead
+from protcontact.models.compiled import compile_in_place
+from protcontact.models.contract import ContactModel, DistanceHead, Encoder, PairHead
+from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.checkpoint import FORMAT, KEY, describe
+from protcontact.training.sharding import shard
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
 
 
+# What a run was trained with that left these options out of its checkpoint, as they were not there.
+UNSAID = {"contact_weight": 0.0, "auxiliary": None}
+
+
 class ContactModule(pl.LightningModule):
     """Trains ``head(encoder(batch))`` to predict contacts.
+
+    The class of the head decides what is minimised: of a `DistanceHead` the cross-entropy of its
+    bins, of any other that of the contacts. ``val/loss`` is that of the contacts for each of them.
 
     Args:
         encoder: Residues to vectors.
@@ -38,10 +50,16 @@ class ContactModule(pl.LightningModule):
         warmup_steps: Steps in which the learning rate rises from 0.
         final_lr: Learning rate at the last step, as a share of the highest; cosine in between.
         min_separation: Smallest ``|i - j|`` that enters the loss.
-        positive_weight: Factor on the loss of contacts.
+        positive_weight: Factor on the terms of contacts in their cross-entropy.
+        contact_weight: Of the cross-entropy of contacts beside that of distances; for a
+            `DistanceHead` only. By default the distances say all.
+        auxiliary: Makes a second task for the encoder in training, for a number of channels; called
+            with ``encoder.out_channels``.
+        compile: Compile encoder and head with `torch.compile`; `compile_in_place` says which.
 
     Raises:
-        ValueError: If `warmup_steps` is negative or `final_lr` is outside ``[0, 1]``.
+        ValueError: If `warmup_steps` is negative, `final_lr` is outside ``[0, 1]``, or
+            `contact_weight` is negative or not for this head.
     """
 
     def __init__(
@@ -53,6 +71,9 @@ class ContactModule(pl.LightningModule):
         final_lr: float = 0.0,
         min_separation: int = 6,
         positive_weight: float = 1.0,
+        contact_weight: float = 0.0,
+        auxiliary: Callable[[int], MaskedResidues] | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if warmup_steps < 0 or not 0.0 <= final_lr <= 1.0:
@@ -61,11 +82,20 @@ class ContactModule(pl.LightningModule):
                 f"not {warmup_steps} and {final_lr}"
             )
         self.model = ContactModel(encoder, head(encoder.out_channels))
+        if contact_weight < 0 or (contact_weight and not isinstance(self.model.head, DistanceHead)):
+            raise ValueError(
+                "contact_weight must be >= 0, and 0 for a head that draws no distances, not "
+                f"{contact_weight} for {type(self.model.head).__name__}"
+            )
+        if compile:
+            compile_in_place(self.model)
+        self.auxiliary = auxiliary(encoder.out_channels) if auxiliary else None
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.min_separation = min_separation
         self.positive_weight = positive_weight
+        self.contact_weight = contact_weight
         self.prior = SeparationPrior()
         self.scores = ContactScores()
         self.null_scores = ContactScores()
@@ -89,7 +119,7 @@ class ContactModule(pl.LightningModule):
         return self.model(batch)
 
     def loss(self, logits: Tensor, batch: ContactBatch) -> Tensor:
-        """Masked cross-entropy with this module's settings."""
+        """Masked cross-entropy of contacts with this module's settings, whatever is trained."""
         return masked_contact_loss(
             logits,
             batch,
@@ -99,9 +129,31 @@ class ContactModule(pl.LightningModule):
 
     def training_step(self, batch: ContactBatch, batch_idx: int) -> Tensor:
         """Loss of one batch of crops."""
-        loss = self.loss(self(batch), batch)
+        hidden = None if self.auxiliary is None else self.auxiliary.hide(batch.tokens)
+        read = batch if hidden is None else replace(batch, tokens=hidden.tokens)
+        drawn = self.model(read, draw=True)
+        loss = self.objective(drawn.maps, batch)
+        if self.auxiliary is not None and hidden is not None:
+            letters = self.auxiliary(drawn.vectors, batch.tokens, hidden.chosen)
+            self.log("train/masked_residue_loss", letters, batch_size=len(batch))
+            loss = loss + self.auxiliary.weight * letters
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
+
+    def objective(self, maps: Tensor, batch: ContactBatch) -> Tensor:
+        """What is minimised, less the auxiliary task.
+
+        Args:
+            maps: Drawn by the head: logits ``(B, L, L)``, or ``(B, L, L, N)`` of distances.
+            batch: The truth.
+        """
+        head, span = self.model.head, self.min_separation
+        if not isinstance(head, DistanceHead):
+            return self.loss(maps, batch)
+        loss = masked_distogram_loss(maps, batch, head.edges, min_separation=span)
+        if not self.contact_weight:
+            return loss
+        return loss + self.contact_weight * self.loss(head.contact_logits(maps), batch)
 
     def validation_step(self, batch: ContactBatch, batch_idx: int) -> None:
         """Score full chains of the validation split."""
@@ -112,9 +164,13 @@ class ContactModule(pl.LightningModule):
         self._score(batch, "test")
 
     def _score(self, batch: ContactBatch, stage: str) -> None:
-        logits = self(batch)
-        loss = self.loss(logits, batch)
-        self.log(f"{stage}/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        maps, head = self.model(batch, draw=True).maps, self.model.head
+        losses, logits = {}, maps
+        if isinstance(head, DistanceHead):  # which are compared with others by their contacts
+            losses[f"{stage}/objective"] = self.objective(maps, batch)
+            logits = head.contact_logits(maps)
+        losses[f"{stage}/loss"] = self.loss(logits, batch)
+        self.log_dict(losses, batch_size=len(batch), on_epoch=True, sync_dist=True)
         self.scores.update(logits, batch)
         if self.has_prior and self._null_of != stage:
             self.null_scores.update(self.prior.scores(batch.index), batch)
@@ -172,6 +228,12 @@ class ContactModule(pl.LightningModule):
             kept = {name: value for name, value in null.items() if "/P@L" in name}
             self.log_dict({f"{stage}/null/{name}": value for name, value in kept.items()})
 
+    def configure_model(self) -> None:
+        """Distribute the weights where the strategy wants that; `describe` sees through it."""
+        for part in (self.model, self.auxiliary):
+            if part is not None and self.device_mesh is not None:
+                shard(part, self.device_mesh)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW on two groups, with a warm-up and a cosine that ends with the training."""
         matrices = [p for p in self.parameters() if p.requires_grad and p.ndim >= 2]
@@ -194,26 +256,41 @@ class ContactModule(pl.LightningModule):
             "head": describe(self.model.head),
             "prior": self.prior.state_dict(),
             "trained_on": self.trained_on,
-            "objective": self._objective,
+            "objective": self._settings,
         }
 
     @property
-    def _objective(self) -> dict[str, float]:
+    def _settings(self) -> dict[str, Any]:
         """What a resumed run must not change, or its loss curve would be two."""
-        return {"min_separation": self.min_separation, "positive_weight": self.positive_weight}
+        return {
+            "min_separation": self.min_separation,
+            "positive_weight": self.positive_weight,
+            "contact_weight": self.contact_weight,
+            "auxiliary": None if self.auxiliary is None else describe(self.auxiliary),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the null of the training set, and what was in it.
 
         Raises:
-            InputError: If training is to go on with another train split or another loss.
+            InputError: If training is to go on with another train split or another loss, or the
+                checkpoint has no weights for this module's auxiliary task.
         """
         trained_on = checkpoint[KEY]["trained_on"]
         fitting = self.trainer.state.fn == TrainerFn.FITTING
-        if fitting and checkpoint[KEY]["objective"] != self._objective:
+        settings = UNSAID | checkpoint[KEY]["objective"]
+        if fitting and settings != self._settings:
             raise InputError(
-                f"this run was started with {checkpoint[KEY]['objective']} and is to go on with "
-                f"{self._objective}; restore these options, or start anew without --ckpt_path"
+                f"this run was started with {settings} and is to go on with {self._settings}; "
+                "restore these options, or start anew without --ckpt_path"
+            )
+        if self.auxiliary is None:  # nor does a score need what the checkpoint has of one
+            weights = checkpoint["state_dict"]
+            for name in [name for name in weights if name.startswith("auxiliary.")]:
+                del weights[name]
+        elif settings["auxiliary"] is None:
+            raise InputError(
+                "this checkpoint was trained without an auxiliary task; leave out model.auxiliary"
             )
         if fitting and self._data is not None and not torch.equal(trained_on, self.trained_on):
             raise InputError(

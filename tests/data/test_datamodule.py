@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.splitfile import Assignment, write_assignments
@@ -194,3 +195,55 @@ def test_refuses_a_split_that_was_made_before_a_chain_changed(folder, tmp_path):
         ContactDataModule(str(folder)).setup("fit")
     (folder / "split.json").unlink()  # then the split is the user's own
     ContactDataModule(str(folder)).setup("fit")
+
+
+def test_batches_are_padded_to_multiples(folder):
+    plain, padded = (ContactDataModule(str(folder), length_multiple=n) for n in (1, 8))
+    for one in (plain, padded):
+        one.setup("fit")
+    sizes = set()
+    for short, long in zip(plain.train_dataloader(), padded.train_dataloader(), strict=True):
+        L = short.tokens.shape[1]
+        sizes.add(L % 8)
+        assert long.tokens.shape[1] == L + -L % 8
+        assert not long.mask[:, L:].any()
+        assert torch.equal(long.tokens[:, :L], short.tokens)
+        assert torch.equal(long.index[:, :L], short.index)
+    assert sizes != {0}  # or nothing was padded
+    with pytest.raises(ValueError, match="length_multiple must be >= 1"):
+        ContactDataModule(str(folder), length_multiple=0)
+
+
+def trainer_of(**settings):
+    quiet = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+    return Trainer(**quiet, devices=1, **settings)
+
+
+def test_batches_are_planned_in_the_steps_of_the_trainer(data):
+    data.trainer = trainer_of(accumulate_grad_batches=3)
+    loader = data.loader("train", training=True)
+    assert loader.sampler.accumulate == 3
+    assert len(loader) % 3 == 0
+    assert data.loader("val").sampler.accumulate == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"callbacks": [GradientAccumulationScheduler({0: 1, 2: 4})]}, "planned in steps"),
+        ({"accumulate_grad_batches": 2, "val_check_interval": 5}, "no multiple of .* use 6"),
+    ],
+)
+def test_steps_that_are_not_planned_are_refused(data, settings, message):
+    data.trainer = trainer_of(**settings)
+    with pytest.raises(InputError, match=message):
+        data.loader("train", training=True)
+
+
+def test_an_epoch_does_not_go_on_with_other_steps(data):
+    data.trainer = trainer_of(accumulate_grad_batches=2)
+    state = data.loader("train", training=True).state_dict()
+    data.loader("train", training=True).load_state_dict(state)
+    data.trainer = trainer_of()
+    with pytest.raises(InputError, match="on 1 processes with 2 batches per step each"):
+        data.loader("train", training=True).load_state_dict(state)

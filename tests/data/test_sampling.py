@@ -39,6 +39,22 @@ def test_little_padding():
     assert padded / real < 1.05
 
 
+@pytest.mark.parametrize(("multiple", "crop_size"), [(1, 192), (8, 192), (1, None)])
+def test_at_most_five_percent_of_the_pairs_are_padding_on_natural_lengths(multiple, crop_size):
+    """Lengths of proteins are about log-normal; with the package's defaults for all else."""
+    natural = np.random.default_rng(0).lognormal(np.log(180), 0.65, size=5000)
+    lengths = np.clip(natural, 30, 1500).astype(int)
+    shown = np.minimum(lengths, crop_size or 1500)
+    padded = real = 0
+    plan = sampler(lengths=lengths, rows=range(5000), budget=131_072, crop_size=crop_size)
+    for batch in plan:
+        lengths_shown = shown[list(batch.rows)]
+        longest = -(-lengths_shown.max() // multiple) * multiple
+        padded += len(lengths_shown) * longest**2
+        real += (lengths_shown**2).sum()
+    assert 0 < 1 - real / padded <= 0.05
+
+
 def test_a_chain_beyond_the_budget_stands_alone():
     assert bucket([10, 1000, 10], [0, 1, 2], 250) == [(0, 2), (1,)]
 
@@ -104,7 +120,47 @@ def test_start_leaves_out_what_was_done():
     assert list(resumed) == whole[5:]  # loaders with workers ask twice
 
 
-@pytest.mark.parametrize("change", [{"budget": 0}, {"crop_size": 0}, {"rows": []}])
+def old_plan(lengths, budget, seed, epoch):
+    """An epoch of one process as it was planned before there was accumulation."""
+    random = np.random.default_rng((seed, epoch))
+    rows = random.permutation(np.arange(len(lengths)))
+    pool = max(1, int(64 * budget / float((lengths[rows] ** 2).mean())))
+    groups = []
+    for start in range(0, len(rows), pool):
+        groups += bucket(lengths, rows[start : start + pool].tolist(), budget)
+    return [groups[place] for place in random.permutation(len(groups))]
+
+
+def test_one_process_sees_what_it_has_always_seen():
+    shown = np.minimum(LENGTHS, 150)
+    steps = len(old_plan(shown, 100_000, 3, 0))
+    for epoch in (0, 1, 4):
+        one = sampler()
+        one.set_epoch(epoch)
+        plan = old_plan(shown, 100_000, 3, epoch)
+        assert [batch.rows for batch in one] == [plan[n % len(plan)] for n in range(steps)]
+
+
+@pytest.mark.parametrize("chains", [1, 2, 5, 37, 500])
+@pytest.mark.parametrize(("world", "accumulate"), [(1, 2), (2, 1), (2, 2), (3, 2), (4, 1), (1, 6)])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_steps_do_not_depend_on_who_shares_them(chains, world, accumulate, shuffle):
+    """Rank r takes every world-th batch from the r-th on, in whole steps, in every epoch."""
+    settings = {"rows": range(chains), "shuffle": shuffle, "budget": 40_000}
+    alone = sampler(**settings, accumulate=world * accumulate)
+    ranks = [sampler(**settings, rank=r, world=world, accumulate=accumulate) for r in range(world)]
+    for epoch in (0, 1, 3):
+        for each in (alone, *ranks):
+            each.set_epoch(epoch)
+        plans = [list(rank) for rank in ranks]
+        assert len({len(plan) for plan in plans}) == 1
+        assert len(plans[0]) % accumulate == 0
+        assert [plans[n % world][n // world] for n in range(len(alone))] == list(alone)
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": 0}, {"crop_size": 0}, {"rows": []}, {"accumulate": 0}]
+)
 def test_refuses(change):
     with pytest.raises(ValueError, match="must be positive|without chains"):
         sampler(**change)

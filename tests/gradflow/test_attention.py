@@ -10,6 +10,7 @@ from torch import nn
 from protcontact.gradflow.attention import DirectAttention, direct_costate
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.ranges import SeparationRange
+from protcontact.models.encoders.hybrid import RecurrentAttention
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.bilinear import Bilinear
@@ -80,6 +81,16 @@ def test_shares_are_those_of_loops_over_pairs(objective):
         assert sums[:, layer].tolist() == pytest.approx([part, whole], rel=1e-10)
         assert found[f"attn/{layer}/direct_share"] == pytest.approx(part / whole, rel=1e-10)
         assert 0.001 < part / whole < 0.999
+
+
+def test_attention_behind_a_recurrence_has_shares_too():
+    batch = random_batch([40])
+    model = contact_model(RecurrentAttention)
+    found = read(DirectAttention(), model, batch).scalars
+    assert list(found) == ["attn/0/direct_share", "attn/1/direct_share"]
+    for layer in (0, 1):
+        part, whole = loops(model.eval(), batch, layer)
+        assert found[f"attn/{layer}/direct_share"] == pytest.approx(part / whole, rel=1e-10)
 
 
 def test_uniform_attention_has_the_share_of_far_residues():

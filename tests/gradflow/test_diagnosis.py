@@ -15,6 +15,7 @@ from protcontact.gradflow.separation_gradient import bin_gradients
 from protcontact.metrics.precision import score_chain
 from protcontact.metrics.separation_bins import chance, doubling_bins
 from protcontact.models.encoders.esm2 import ESM2
+from protcontact.models.encoders.hybrid import RecurrentAttention
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
 from tests.gradflow.test_untouched import awake, noise, random_batch, traces
@@ -50,17 +51,20 @@ def test_any_model_in_the_precision_of_training(kind, head):
     assert [check for check in result.checks if not check.holds] == []
     probes = {r.probe for r in result.readings}
     left_out = [r.where for r in result.readings if r.probe == "left_out"]
-    recurrent = kind.__name__ in ("BiLSTM", "BiGRU", "BiRNN")
-    blocks = not recurrent and not issubclass(kind, ESM2)  # whose blocks are run part by part
+    hybrid = kind is RecurrentAttention
+    lstm, attention = kind is BiLSTM or hybrid, kind is Transformer or hybrid
+    recurrent = lstm or kind.__name__ in ("BiGRU", "BiRNN")
+    pure = recurrent and not hybrid
+    blocks = not pure and not issubclass(kind, ESM2)  # whose blocks are run part by part
     for probe, there in (
         (COSTATE, recurrent),
         (LYAPUNOV, recurrent),
-        (GATES["f"], kind is BiLSTM),
+        (GATES["f"], lstm),
         (HANDED, blocks),
-        (FAR, kind is Transformer),
+        (FAR, attention),
     ):
         assert (probe in probes) == there
-    assert len(left_out) == 5 - sum([2 * recurrent, kind is BiLSTM, blocks, kind is Transformer])
+    assert len(left_out) == 5 - sum([2 * recurrent, lstm, blocks, attention])
     assert all(kind.__name__ in reason for reason in left_out)
     assert len(result.checks) == 2 + 2 * recurrent + blocks
     draw_panels(result.panels)

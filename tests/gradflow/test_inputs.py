@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from protcontact.errors import InputError
 from protcontact.gradflow.inputs import OnVectors, input_of
+from protcontact.models.encoders.ensemble import EncoderEnsemble
 from protcontact.models.encoders.esm2 import ESM2
+from protcontact.models.encoders.hybrid import RecurrentAttention
 from protcontact.models.encoders.transformer import Transformer
 from tests.models.discovery import ENCODERS
 
@@ -18,7 +21,8 @@ def embedded(encoder, letters):
     """What a letter becomes; a pretrained encoder has an alphabet of its own."""
     if isinstance(encoder, ESM2):
         return encoder.embed_tokens(encoder.ids[letters])
-    return encoder.embedding(letters)
+    own = {EncoderEnsemble: "members.0.embedding", RecurrentAttention: "recurrence.embedding"}
+    return encoder.get_submodule(own.get(type(encoder), "embedding"))(letters)
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -65,3 +69,10 @@ def test_hooks_are_gone_after_an_error():
     with pytest.raises(RuntimeError):
         OnVectors(encoder)(torch.zeros(2, 9, 3).double())  # of another width
     assert all(not part._forward_hooks for part in encoder.modules())
+
+
+def test_an_ensemble_of_several_has_no_one_input():
+    encoder = EncoderEnsemble([Transformer(), Transformer()])
+    letters = torch.zeros(2, 9, dtype=torch.int64)
+    with pytest.raises(InputError, match="an input for each member"), input_of(encoder, (2, 9)):
+        encoder(letters, letters == 0)

@@ -9,18 +9,22 @@ from protcontact.gradflow.separation_gradient import bin_gradients
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.separation_bins import doubling_bins
 from protcontact.models.contract import Encoder
+from protcontact.models.encoders.ensemble import EncoderEnsemble
 from protcontact.models.encoders.esm2 import ESM2
 from protcontact.models.encoders.esm2_frozen import FrozenESM2
 from protcontact.models.encoders.esm2_lora import LoRAESM2
+from protcontact.models.encoders.hybrid import RecurrentAttention
 from protcontact.models.heads.resnet import ResNet
 from tests.gradflow.test_jacobian import Deaf
 from tests.gradflow.test_untouched import Gram, awake, contact_model, random_batch, traces
 from tests.models.discovery import ENCODERS
 
 FIRST = {  # block with a gradient, where it is no embedding of this package
+    EncoderEnsemble: "encoder.members.0",
     ESM2: "encoder.embed_tokens",
     FrozenESM2: "head.features.rows",
     LoRAESM2: "encoder.layers.0",
+    RecurrentAttention: "encoder.recurrence.embedding.letters",
 }
 
 

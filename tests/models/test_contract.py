@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from protcontact.batch import ContactBatch
-from protcontact.models.contract import ContactModel, Encoder, PairHead, default_index
+from protcontact.models.contract import (
+    ContactModel,
+    DistanceHead,
+    Encoder,
+    PairHead,
+    checked_edges,
+    default_index,
+)
+from protcontact.models.encoders.transformer import Transformer
+from protcontact.models.heads.attention_maps import AttentionMaps
+from protcontact.models.heads.bilinear import Bilinear
 from protcontact.structure.alphabet import PADDING
 from protcontact.training.checkpoint import build, describe
 from tests.models.discovery import ENCODERS, HEADS
@@ -31,6 +41,7 @@ def test_the_walk_finds_the_models():
         "Bilinear",
         "AttentionRegression",
         "ResNet",
+        "Distogram",
         "UNet",
     }
 
@@ -228,16 +239,64 @@ def test_abstract_classes_cannot_be_made():
             family()
 
 
-def test_contact_model_reads_the_batch():
-    torch.manual_seed(0)
-    encoder = ENCODERS[0]().eval()
-    model = ContactModel(encoder, HEADS[0](encoder.out_channels)).eval()
+def some_batch():
     tokens, mask = random_tokens([6, 4])
     coordinates = torch.full((2, 6, 3), float("nan"))
     index = default_index(mask).clone()
-    batch = ContactBatch(tokens, mask, coordinates, index, torch.tensor([6, 4]), ("a", "b"))
-    expected = model.head(encoder(tokens, mask, index), mask, index)
-    torch.testing.assert_close(model(batch), expected)
+    return ContactBatch(tokens, mask, coordinates, index, torch.tensor([6, 4]), ("a", "b"))
+
+
+def test_contact_model_reads_the_batch():
+    torch.manual_seed(0)
+    encoder, batch = ENCODERS[0]().eval(), some_batch()
+    model = ContactModel(encoder, HEADS[0](encoder.out_channels)).eval()
+    vectors = encoder(batch.tokens, batch.mask, batch.index)
+    torch.testing.assert_close(model(batch), model.head(vectors, batch.mask, batch.index))
+
+
+class TwoBins(DistanceHead):
+    """The smallest one: the logit of `Bilinear` below 8 A, and 0 above."""
+
+    edges = (8.0,)
+
+    def __init__(self, in_channels):
+        super().__init__(in_channels)
+        self.inner = Bilinear(in_channels)
+
+    def distogram(self, x, mask, index=None):
+        logits = self.inner(x, mask, index)
+        return torch.stack([logits, torch.zeros_like(logits)], dim=-1)
+
+
+def test_a_head_of_two_bins_is_a_head_of_contacts():
+    torch.manual_seed(0)
+    head = TwoBins(CHANNELS).double()
+    x, mask = torch.randn(2, 6, CHANNELS).double(), torch.ones(2, 6, dtype=torch.bool)
+    torch.testing.assert_close(head(x, mask), head.inner(x, mask), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make_head", [Bilinear, TwoBins, AttentionMaps])
+def test_what_a_model_draws_is_what_its_logits_are_made_of(make_head):
+    """In one pass of the encoder and one call of the head, which may have been compiled."""
+    torch.manual_seed(0)
+    encoder, batch = Transformer(), some_batch()
+    model = ContactModel(encoder, make_head(encoder.out_channels)).eval()
+    passes = []
+    for part in (model.encoder, model.head):
+        part.register_forward_hook(lambda part, *_: passes.append(part))
+    vectors, maps = model(batch, draw=True)
+    assert passes == [model.encoder, model.head]
+    torch.testing.assert_close(vectors, encoder(batch.tokens, batch.mask, batch.index))
+    if make_head is TwoBins:
+        assert maps.shape == (2, 6, 6, 2)
+        maps = model.head.contact_logits(maps)
+    assert torch.equal(maps, model(batch))
+
+
+def test_edges_may_be_whole_numbers_and_any_sequence():
+    assert checked_edges([4, 8, 12]) == (4.0, 8.0, 12.0)
+    with pytest.raises(ValueError, match="contact cutoff 8.0 among them, not"):
+        checked_edges([4, 12])
 
 
 @pytest.mark.parametrize(("kind", "dtype"), itertools.product(ENCODERS, (torch.bfloat16,)), ids=str)

@@ -83,6 +83,18 @@ def test_separation_bins_never_fall():
     assert bins.max() == SeparationEmbedding.BINS - 1
 
 
+def test_bias_of_a_separation_has_the_gradient_of_an_embedding():
+    torch.manual_seed(0)
+    bias = SeparationEmbedding(1).double()
+    index = torch.cat([torch.arange(5), torch.arange(90, 95)])[None].expand(2, -1)
+    weights = torch.randn(2, 10, 10, 1, dtype=torch.float64)
+    results = []
+    for vectors in (bias(index), bias.vectors(bias.bins(index))):
+        [gradient] = torch.autograd.grad((vectors * weights).sum(), bias.vectors.weight)
+        results.append((vectors, gradient))
+    torch.testing.assert_close(*results)
+
+
 def test_pair_features_are_a_linear_layer_of_the_concatenation_plus_a_product():
     torch.manual_seed(0)
     features = PairFeatures(3, 4).double()

@@ -1,7 +1,12 @@
 """The residual block of the pair maps, and its norm."""
 
+import pytest
 import torch
+from torch import nn
 
+from protcontact.models.heads.axial import Axial
+from protcontact.models.heads.resnet import ResNet
+from protcontact.models.heads.unet import UNet
 from protcontact.models.residual import MaskedInstanceNorm, ResidualBlock
 
 
@@ -54,3 +59,27 @@ def test_without_the_identity_a_block_is_its_branch():
     torch.testing.assert_close(z + plain(z, cells), block(z, cells), rtol=0, atol=0)
     assert (plain(z, cells)[~cells.expand_as(z)] == 0).all()
     assert (block.residual, plain.residual) == (True, False)
+
+
+@pytest.mark.parametrize("kind", [ResNet, UNet, Axial])
+def test_convolutions_see_channels_last_maps_both_ways(kind):
+    """Else each of them would copy its input, and its gradient, into another order."""
+    torch.manual_seed(0)
+    head, seen = kind(4, dropout=0.1), []
+
+    def look(name):
+        def hook(module, *maps):
+            for one in maps:
+                (tensor,) = one if isinstance(one, tuple) else (one,)
+                seen.append((name, tensor.is_contiguous(memory_format=torch.channels_last)))
+
+        return hook
+
+    for name, module in head.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(look(name))
+            module.register_full_backward_hook(look(name))
+    x = torch.randn(2, 13, 4, requires_grad=True)
+    head(x, torch.ones(2, 13, dtype=torch.bool)).square().sum().backward()
+    assert len(seen) == 4 * sum(isinstance(module, nn.Conv2d) for module in head.modules()) > 0
+    assert [name for name, channels_last in seen if not channels_last] == []

@@ -34,9 +34,9 @@ def make_data(small_data):
 def make_module():
     """Makes a module with dropout and mutations, always the same one."""
 
-    def make(**changes):
+    def make(head=Bilinear, **changes):
         torch.manual_seed(0)
         encoder = BiLSTM(channels=4, layers=1, dropout=0.1, corruption=0.1)
-        return ContactModule(encoder, Bilinear, **changes)
+        return ContactModule(encoder, head, **changes)
 
     return make

@@ -60,7 +60,13 @@ def test_round_trip_gives_the_same_numbers(model, content, tmp_path):
 def test_description_is_plain_data(model):
     assert describe(model.encoder) == {
         "class_path": BILSTM,
-        "init_args": {"channels": 4, "layers": 1, "dropout": 0.0, "corruption": 0.0},
+        "init_args": {
+            "channels": 4,
+            "layers": 1,
+            "dropout": 0.0,
+            "corruption": 0.0,
+            "substitution": 0.0,
+        },
     }
     assert describe(model.head)["init_args"] == {"in_channels": 8, "rank": 2}
 

@@ -10,10 +10,15 @@ import torch
 from pytorch_lightning import Trainer
 
 from protcontact.errors import InputError
+from protcontact.metrics.distogram_loss import masked_distogram_loss
+from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
+from protcontact.models.heads.bilinear import Bilinear
+from protcontact.models.heads.distogram import Distogram
+from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.callbacks.separation_null import SeparationNull
-from protcontact.training.checkpoint import load_model
+from protcontact.training.checkpoint import KEY, load_model
 from protcontact.training.module import count_parameters, warmup_cosine
 
 
@@ -130,6 +135,139 @@ def test_a_resumed_run_keeps_its_loss(make_module, make_data, tmp_path):
         longer = trainer(tmp_path, max_steps=8)
         with pytest.raises(InputError, match="restore these options"):
             longer.fit(make_module(**change), make_data(), ckpt_path=path, weights_only=True)
+
+
+def distances(channels):
+    return Distogram(channels, channels=4, blocks=1, edges=(6.0, 8.0, 12.0))
+
+
+def test_the_head_decides_what_is_minimised(make_module, make_data, tmp_path):
+    """One step on one batch; the loss of validation is that of contacts whatever the head."""
+    data = make_data()
+    data.setup("fit")
+    batch = data.whole_chain(0)
+    for options in ({}, {"contact_weight": 2.0, "positive_weight": 3.0}):
+        module = make_module(head=distances, min_separation=4, **options).eval()
+        module.log = lambda *_, **__: None
+        maps = module.model(batch, draw=True).maps
+        weight = {"positive_weight": options.get("positive_weight", 1.0)}
+        contacts = masked_contact_loss(module(batch), batch, min_separation=4, **weight)
+        expected = masked_distogram_loss(maps, batch, (6.0, 8.0, 12.0), min_separation=4)
+        expected = expected + options.get("contact_weight", 0.0) * contacts
+        torch.testing.assert_close(module.training_step(batch, 0), expected)
+        torch.testing.assert_close(module.loss(module(batch), batch), contacts)
+    module = make_module(head=distances).eval()
+    logged = trainer(tmp_path).validate(module, data, verbose=False)[0]
+    batches = list(data.val_dataloader())
+    sizes = torch.tensor([float(len(batch)) for batch in batches])
+    for name, losses in {
+        "loss": [module.loss(module(batch), batch) for batch in batches],
+        "objective": [module.objective(module.model(b, draw=True).maps, b) for b in batches],
+    }.items():
+        mean = (torch.stack(losses) * sizes).sum() / sizes.sum()
+        assert logged[f"val/{name}"] == pytest.approx(float(mean.detach()), rel=1e-5)
+    assert "val/objective" not in trainer(tmp_path).validate(make_module(), data, verbose=False)[0]
+
+
+def test_distances_are_learnt(make_module, make_data, tmp_path):
+    module = make_module(head=distances, warmup_steps=0)
+    module.optimizer = lambda params: torch.optim.AdamW(params, lr=0.02)
+    data = make_data()
+    data.setup("fit")
+    batch = next(iter(data.val_dataloader()))
+
+    def losses():
+        maps = module.eval().model(batch, draw=True).maps
+        return module.objective(maps, batch).item(), module.loss(module(batch), batch).item()
+
+    before = losses()
+    trainer(tmp_path, max_steps=15, limit_val_batches=0).fit(module.train(), data)
+    assert losses()[0] < 0.9 * before[0]
+    assert losses()[1] < before[1]
+
+
+def test_a_run_with_distances_and_hidden_residues_reloads_and_resumes(
+    make_module, make_data, tmp_path
+):
+    """All it needs is read with ``weights_only=True``; the model alone, without the second task."""
+    options = {"head": distances, "auxiliary": MaskedResidues, "contact_weight": 1.0}
+    module, data, path = make_module(**options), make_data(), str(tmp_path / "model.ckpt")
+    run = trainer(tmp_path, max_steps=2)
+    run.fit(module, data)
+    assert run.callback_metrics["train/masked_residue_loss"] > 1.0
+    run.save_checkpoint(path)
+    assert "auxiliary.letters.weight" in torch.load(path, weights_only=True)["state_dict"]
+    loaded, batch = load_model(path), data.whole_chain(0)
+    assert torch.equal(loaded(batch), module.eval()(batch))
+
+    longer = trainer(tmp_path, max_steps=3)
+    again = make_module(**options)
+    longer.fit(again, make_data(), ckpt_path=path, weights_only=True)
+    assert longer.global_step == 3
+    for change in (
+        {"contact_weight": 0.0},
+        {"auxiliary": None},
+        {"auxiliary": lambda channels: MaskedResidues(channels, share=0.3)},
+    ):
+        with pytest.raises(InputError, match="restore these options"):
+            trainer(tmp_path, max_steps=4).fit(
+                make_module(**(options | change)), make_data(), ckpt_path=path, weights_only=True
+            )
+    scored = make_module(head=distances)  # asks nothing of the second task
+    trainer(tmp_path).validate(scored, make_data(), ckpt_path=path, weights_only=True)
+    assert torch.equal(scored.eval()(batch), module(batch))
+
+
+def test_hidden_residues_are_read_and_asked_for_in_training_only(make_module, make_data):
+    module = make_module(auxiliary=lambda channels: MaskedResidues(channels, 0.5, weight=0.3))
+    logged, read = {}, []
+    module.log = lambda name, value, **_: logged.update({name: value})
+    module.model.encoder.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    data = make_data()
+    data.setup("fit")
+    batch = data.whole_chain(0)
+    torch.manual_seed(7)
+    hidden = module.auxiliary.hide(batch.tokens)
+    torch.manual_seed(7)
+    loss = module.eval().training_step(batch, 0)
+    assert torch.equal(read[0], hidden.tokens)
+    assert not torch.equal(read[0], batch.tokens)
+    assert len(read) == 1
+    letters = logged["train/masked_residue_loss"]
+    vectors = module.model.encoder(hidden.tokens, batch.mask, batch.index)
+    torch.testing.assert_close(letters, module.auxiliary(vectors, batch.tokens, hidden.chosen))
+    contacts = module.loss(module.model.head(vectors, batch.mask, batch.index), batch)
+    torch.testing.assert_close(loss, contacts + 0.3 * letters)
+    assert logged["train/loss"] is loss
+    module(batch)
+    assert torch.equal(read[-1], batch.tokens)
+
+
+def test_a_checkpoint_from_before_these_options_goes_on(make_module, make_data, tmp_path):
+    path = str(tmp_path / "model.ckpt")
+    run = trainer(tmp_path, max_steps=2)
+    run.fit(make_module(), make_data())
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    content[KEY]["objective"] = {"min_separation": 6, "positive_weight": 1.0}
+    torch.save(content, path)
+    longer = trainer(tmp_path, max_steps=3)
+    longer.fit(make_module(), make_data(), ckpt_path=path, weights_only=True)
+    assert longer.global_step == 3
+    with pytest.raises(InputError, match="restore these options"):
+        trainer(tmp_path).fit(
+            make_module(auxiliary=MaskedResidues), make_data(), ckpt_path=path, weights_only=True
+        )
+    with pytest.raises(InputError, match="trained without an auxiliary task; leave out"):
+        trainer(tmp_path).validate(
+            make_module(auxiliary=MaskedResidues), make_data(), ckpt_path=path, weights_only=True
+        )
+
+
+@pytest.mark.parametrize(("head", "weight"), [(Bilinear, 1.0), (distances, -1.0)])
+def test_refuses_a_contact_weight(make_module, head, weight):
+    with pytest.raises(ValueError, match="contact_weight must be >= 0, and 0 for a head"):
+        make_module(head=head, contact_weight=weight)
 
 
 @pytest.mark.parametrize("verb", ["validate", "test"])

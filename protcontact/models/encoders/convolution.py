@@ -29,6 +29,7 @@ class DilatedConvolution(Encoder):
         kernel: Residues that a convolution reads, an odd number from 3 on.
         dropout: Share dropped from each block's branch in training, ``[0, 1)``.
         corruption: Share of residues mutated in training, see `ResidueEmbedding`.
+        substitution: Share of residues redrawn in training as evolution does, see there.
 
     Attributes:
         reach: R, how many residues to each side an output depends on:
@@ -46,6 +47,7 @@ class DilatedConvolution(Encoder):
         kernel: int = 3,
         dropout: float = 0.0,
         corruption: float = 0.0,
+        substitution: float = 0.0,
     ) -> None:
         super().__init__()
         if channels < 1 or blocks < 1 or kernel < 3 or kernel % 2 == 0:
@@ -56,7 +58,7 @@ class DilatedConvolution(Encoder):
         self.out_channels = channels
         self.reach = (kernel - 1) // 2 * (2**blocks - 1)
         self.receptive_field = 1 + 2 * self.reach
-        self.embedding = ResidueEmbedding(channels, corruption)
+        self.embedding = ResidueEmbedding(channels, corruption, substitution)
         self.blocks = nn.ModuleList(
             DilatedBlock(channels, kernel, 2**block, dropout) for block in range(blocks)
         )

@@ -60,6 +60,8 @@ class ESM2(Encoder):
 
     ids: Tensor
 
+    opens_blocks = True  # see `_project` and `_end`: the maps are formed in between
+
     def __init__(
         self,
         channels: int = 16,

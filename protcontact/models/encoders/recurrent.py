@@ -32,6 +32,7 @@ class Bidirectional(Encoder):
         layers: Number of bidirectional layers.
         dropout: Share of activations dropped after each layer in training, ``[0, 1)``.
         corruption: Share of residues mutated in training, see `ResidueEmbedding`.
+        substitution: Share of residues redrawn in training as evolution does, see there.
 
     Raises:
         ValueError: If `channels` or `layers` is smaller than 1.
@@ -43,13 +44,14 @@ class Bidirectional(Encoder):
         layers: int = 2,
         dropout: float = 0.0,
         corruption: float = 0.0,
+        substitution: float = 0.0,
     ) -> None:
         super().__init__()
         if channels < 1 or layers < 1:
             raise ValueError(f"channels and layers must be >= 1, not {channels} and {layers}")
         width = 2 * channels
         self.out_channels = width
-        self.embedding = ResidueEmbedding(width, corruption)
+        self.embedding = ResidueEmbedding(width, corruption, substitution)
         ahead, back = (
             nn.ModuleList(self.recurrence(width, channels) for _ in range(layers)) for _ in range(2)
         )
@@ -115,6 +117,7 @@ class BiRNN(Bidirectional):
         dropout: Share of activations dropped after each layer in training, ``[0, 1)``.
         corruption: Share of residues mutated in training, see `ResidueEmbedding`.
         nonlinearity: phi of `torch.nn.RNN`. With ``relu`` states are not bounded.
+        substitution: Share of residues redrawn in training as evolution does, see there.
 
     Raises:
         ValueError: If `channels` or `layers` is smaller than 1, or torch has no such nonlinearity.
@@ -130,9 +133,10 @@ class BiRNN(Bidirectional):
         dropout: float = 0.0,
         corruption: float = 0.0,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
+        substitution: float = 0.0,
     ) -> None:
         self.nonlinearity = nonlinearity  # `recurrence`, called below, reads it
-        super().__init__(channels, layers, dropout, corruption)
+        super().__init__(channels, layers, dropout, corruption, substitution)
 
     def recurrence(self, width: int, channels: int) -> nn.RNN:
         """A vanilla RNN, ``h_t = phi(W x_t + U h_{t-1} + b)``."""

@@ -26,6 +26,7 @@ class Transformer(Encoder):
         expansion: Width of the feed-forward part as a multiple of C.
         dropout: Share dropped from each residual branch in training, ``[0, 1)``.
         corruption: Share of residues mutated in training, see `ResidueEmbedding`.
+        substitution: Share of residues redrawn in training as evolution does, see there.
 
     Raises:
         ValueError: If a size is below 1 or `channels` is not a multiple of ``2 * heads``.
@@ -39,6 +40,7 @@ class Transformer(Encoder):
         expansion: int = 4,
         dropout: float = 0.0,
         corruption: float = 0.0,
+        substitution: float = 0.0,
     ) -> None:
         super().__init__()
         if min(channels, layers, heads, expansion) < 1 or channels % (2 * heads) != 0:
@@ -49,7 +51,7 @@ class Transformer(Encoder):
         self.out_channels = channels
         self.maps = layers, heads
         self.head_channels = channels // heads
-        self.embedding = ResidueEmbedding(channels, corruption)
+        self.embedding = ResidueEmbedding(channels, corruption, substitution)
         self.blocks = nn.ModuleList(
             TransformerBlock(channels, heads, expansion, dropout) for _ in range(layers)
         )

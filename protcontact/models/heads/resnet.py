@@ -12,15 +12,18 @@ from protcontact.models.pairing import (
     PairFeatures,
     SeparationEmbedding,
     at_least_float32,
-    symmetrize,
+    unpatch,
 )
 from protcontact.models.residual import ResidualBlock
 
 
-class ResNet(PairHead):
-    """Residual dilated convolutions over the pair map.
+class ResidualTrunk(PairHead):
+    """Residual dilated convolutions over the pair map, without a word on what is drawn.
 
-    `PairFeatures`, then blocks, then a linear layer that draws ``patch x patch`` logits per cell.
+    `PairFeatures`, then blocks, then a linear layer that draws ``patch x patch`` pairs per cell.
+
+    Attributes:
+        outputs: N, how many numbers are drawn for a pair; set before ``__init__``, if not 1.
 
     Args:
         in_channels: Width of the encoder.
@@ -31,10 +34,14 @@ class ResNet(PairHead):
         dropout: Share of channels dropped from each block in training, ``[0, 1)``.
         skips: Whether a block adds to its input, ``z + F(z)``; else it is ``F(z)``, a plain network
             of the same weights, which is there to show what the identity does for the gradient.
+        checkpointing: Whether training computes each block again on the way back rather than keep
+            what is in it: the same numbers in less memory.
 
     Raises:
         ValueError: If `channels`, `blocks`, `patch` or a dilation is smaller than 1.
     """
+
+    outputs: int = 1
 
     def __init__(
         self,
@@ -45,6 +52,7 @@ class ResNet(PairHead):
         patch: int = 2,
         dropout: float = 0.0,
         skips: bool = True,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(in_channels)
         if min(channels, blocks, patch, *dilations, len(dilations)) < 1:
@@ -55,22 +63,30 @@ class ResNet(PairHead):
         self.patch = patch
         self.features = PairFeatures(in_channels, channels, patch)
         self.blocks = nn.ModuleList(
-            ResidualBlock(channels, dilations[block % len(dilations)], dropout, skips)
+            ResidualBlock(
+                channels, dilations[block % len(dilations)], dropout, skips, checkpointing
+            )
             for block in range(blocks)
         )
         self.norm = nn.LayerNorm(channels)
-        self.logits = nn.Linear(channels, patch * patch)
-        self.bias = SeparationEmbedding(1)
+        self.logits = nn.Linear(channels, patch * patch * self.outputs)
+        self.bias = SeparationEmbedding(self.outputs)
         nn.init.constant_(self.bias.vectors.weight, -3.0)  # contacts are about 1 pair in 20
 
-    def forward(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """``(B, L, C), (B, L), (B, L) -> (B, L, L)``."""
-        B, L, _ = x.shape
+    def draw(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L, N)``, symmetric in the residues."""
         index = default_index(mask) if index is None else index
         z, cells = self.features(x, mask, index)
         for block in self.blocks:
             z = block(z, cells)
-        logits = at_least_float32(self.logits(self.norm(z)))  # (B, M, M, patch^2)
-        M, p = z.shape[1], self.patch
-        logits = logits.view(B, M, M, p, p).permute(0, 1, 3, 2, 4).reshape(B, M * p, M * p)
-        return symmetrize(logits[:, :L, :L]) + self.bias(index).squeeze(-1)
+        cells_drawn = at_least_float32(self.logits(self.norm(z)))
+        drawn = unpatch(cells_drawn, self.patch, x.shape[1])
+        return 0.5 * (drawn + drawn.transpose(1, 2)) + self.bias(index)
+
+
+class ResNet(ResidualTrunk):
+    """Residual dilated convolutions over the pair map; arguments as for `ResidualTrunk`."""
+
+    def forward(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L)``."""
+        return self.draw(x, mask, index).squeeze(-1)

@@ -34,6 +34,8 @@ class UNet(PairHead):
             passes through the lowest level. The residual blocks keep their identity either way,
             unlike those of `ResNet`, whose `skips` are these.
         dropout: Share of channels dropped from each block in training, ``[0, 1)``.
+        checkpointing: Whether training computes each block again on the way back rather than keep
+            what is in it: the same numbers in less memory.
 
     Raises:
         ValueError: If a size is smaller than 1 or `channels` and `blocks` differ in length.
@@ -47,6 +49,7 @@ class UNet(PairHead):
         dilations: Sequence[int] = (1, 2, 4),
         skips: bool = True,
         dropout: float = 0.0,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(in_channels)
         if not len(channels) == len(blocks) > 0 < len(dilations):
@@ -60,13 +63,14 @@ class UNet(PairHead):
                 f"and {dilations}"
             )
         *upper, lowest = zip(channels, blocks, strict=True)
+        last = dropout, checkpointing
         self.skips = skips
         self.features = PairFeatures(in_channels, channels[0])
-        self.down = nn.ModuleList(_blocks(width, count, (1,), dropout) for width, count in upper)
+        self.down = nn.ModuleList(_blocks(width, count, (1,), *last) for width, count in upper)
         self.widen = nn.ModuleList(map(nn.Linear, channels, channels[1:]))
-        self.bottom = _blocks(*lowest, dilations, dropout)
+        self.bottom = _blocks(*lowest, dilations, *last)
         self.narrow = nn.ModuleList(map(nn.Linear, channels[1:], channels))
-        self.up = nn.ModuleList(_blocks(width, count, (1,), dropout) for width, count in upper)
+        self.up = nn.ModuleList(_blocks(width, count, (1,), *last) for width, count in upper)
         self.norm = nn.LayerNorm(channels[0])
         self.logits = nn.Linear(channels[0], 1)
         self.bias = SeparationEmbedding(1)
@@ -91,9 +95,14 @@ class UNet(PairHead):
         return symmetrize(logits) + self.bias(index).squeeze(-1)
 
 
-def _blocks(width: int, count: int, dilations: Sequence[int], dropout: float) -> nn.ModuleList:
+def _blocks(
+    width: int, count: int, dilations: Sequence[int], dropout: float, checkpointing: bool
+) -> nn.ModuleList:
     return nn.ModuleList(
-        ResidualBlock(width, dilations[place % len(dilations)], dropout) for place in range(count)
+        ResidualBlock(
+            width, dilations[place % len(dilations)], dropout, checkpointing=checkpointing
+        )
+        for place in range(count)
     )
 
 

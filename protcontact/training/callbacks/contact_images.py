@@ -39,23 +39,29 @@ class ContactImages(pl.Callback):
             self.chains = 0
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw on rank 0, outside the sanity check.
+        """Predict on every rank, which sharded weights need; draw on rank 0.
 
         Raises:
             ValueError: If the data are not a `ContactDataModule`.
         """
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # a collective: on every rank
         data = getattr(trainer, "datamodule", None)
-        if trainer.sanity_checking or not trainer.is_global_zero or self.chains == 0:
+        if trainer.sanity_checking or self.chains == 0:
             return
         if not isinstance(data, ContactDataModule):
             raise ValueError("ContactImages needs a ContactDataModule")
+        sharded = pl_module.device_mesh is not None
+        if not (trainer.is_global_zero or sharded):
+            return
         images, names = [], []
         for batch in self._batches(data):
             with torch.no_grad(), trainer.precision_plugin.forward_context():
                 logits = pl_module(batch.to(pl_module.device))
-            images.append(self._draw(logits[0], batch))
-            names.append(batch.ids[0])
+            if trainer.is_global_zero:
+                images.append(self._draw(logits[0], batch))
+                names.append(batch.ids[0])
+        if not trainer.is_global_zero:
+            return
         _save(folder / "contact_maps", images, names)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):

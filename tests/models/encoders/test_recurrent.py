@@ -85,7 +85,13 @@ def test_trained_checkpoints_of_the_bilstm_stay_readable():
     assert list(encoder.state_dict()) == [name for name, _ in encoder.named_parameters()]
     assert describe(encoder) == {
         "class_path": "protcontact.models.encoders.recurrent.BiLSTM",
-        "init_args": {"channels": 3, "layers": 1, "dropout": 0.0, "corruption": 0.0},
+        "init_args": {
+            "channels": 3,
+            "layers": 1,
+            "dropout": 0.0,
+            "corruption": 0.0,
+            "substitution": 0.0,
+        },
     }
 
 

@@ -1,0 +1,218 @@
+"""How does a suite become a table? Measure, train, score, tabulate."""
+
+import json
+import os
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from protcontact.atomic import write_text
+from protcontact.batch import ContactBatch
+from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.progress import progress
+from protcontact.errors import InputError
+from protcontact.gradflow.trained import refuse_broken
+from protcontact.metrics.nulls import SeparationPrior
+from protcontact.metrics.ranges import SeparationRange
+from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan
+from protcontact.report.suite_files import write_tables
+from protcontact.report.suite_runs import (
+    MEASURE,
+    Failed,
+    Run,
+    Runner,
+    failed,
+    note_of,
+    side_by_side,
+    train,
+)
+from protcontact.report.suite_scores import (
+    bins_of,
+    encoder_reach,
+    longest_chains,
+    read_scores,
+    score_model,
+    score_null,
+    write_scores,
+)
+from protcontact.report.suite_tables import Finished, Tables
+from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+
+NULL = "null.csv"
+
+
+class Compared(NamedTuple):
+    """What a suite found.
+
+    Attributes:
+        table: As in ``table.md``; a sentence if no run is finished.
+        warnings: What makes the comparison less than equal.
+        failures: Runs without a result.
+    """
+
+    table: str
+    warnings: list[str]
+    failures: list[Failed]
+
+
+@dataclass
+class _Subject:
+    """What all runs are trained and scored on."""
+
+    suite: Suite
+    data: ContactDataModule
+    out: Path
+    bins: tuple[SeparationRange, ...]
+    reach_chains: list[ContactBatch]
+    runner: Runner
+    planning: threading.Lock = field(default_factory=threading.Lock)
+
+    def measure(self, run: Run, plan: Plan) -> Failed | None:
+        """Measure the time of a config's steps and plan their number."""
+        cost = train(self.suite, self.data.path, run, self.runner)
+        if isinstance(cost, Failed):
+            return cost
+        seconds = cost["seconds_per_step"]
+        if not seconds:
+            return failed(run, "no step was timed; raise measured_steps")
+        with self.planning:
+            plan.entries[run.name] = entry(self.suite, run.config, seconds, cost["parameters"])
+            plan.write(self.out)
+        return None
+
+    def make(self, run: Run) -> Failed | None:
+        """Train and score."""
+        cost = train(self.suite, self.data.path, run, self.runner)
+        if isinstance(cost, Failed):
+            return cost
+        if cost["steps"] != run.steps:
+            return failed(run, f"it ended after {cost['steps']} of {run.steps} steps")
+        checkpoint = run.folder / "last.ckpt"
+        try:
+            model = load_model(checkpoint)
+            refuse_broken(model)
+            batches = self.data.whole_chains(self.suite.split)
+            rows = score_model(model, batches, self.bins)
+            reach = encoder_reach(model, self.reach_chains)
+        except ValueError as error:  # weights or scores that are not numbers
+            return failed(run, str(error))
+        write_scores(run.folder / "chains.csv", rows)
+        note = {"status": "finished", "reason": "", "config": run.name, "seed": run.seed}
+        note |= {"steps": run.steps, "reach": reach, **cost, "machine": machine(cost["device"])}
+        write_text(run.folder / "run.json", json.dumps(note, indent=1) + "\n")
+        return None
+
+    def null(self, run: Run) -> None:
+        """Score the null that a run left in its checkpoint, once."""
+        about = read_checkpoint(run.folder / "last.ckpt")[KEY]
+        prior = SeparationPrior.from_state_dict(about["prior"])
+        rows = score_null(prior, self.data.whole_chains(self.suite.split), self.bins)
+        write_scores(self.out / NULL, rows)
+
+
+def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> Compared:
+    """Make all runs of a suite that are not finished, and write its tables.
+
+    Args:
+        suite: What is compared.
+        data: A prepared and split data set.
+        out: Folder of results, which exists.
+        jobs: Runs at a time.
+        runner: Runs ``protcontact fit``.
+
+    Returns:
+        The table, and what failed. An `InputError` if the folder holds another suite's results, or
+        the data cannot be used.
+    """
+    module = ContactDataModule(str(data))
+    module.setup("test")
+    plan = open_plan(suite, module.fingerprint, out)
+    torch.set_num_threads(suite.threads)
+    chains = longest_chains(module, suite.split, suite.reach_chains)
+    subject = _Subject(suite, module, out, bins_of(module, suite.split), chains, runner)
+    unmeasured = [
+        Run(name, config, suite.seeds[0], suite.measured_steps, out / name / MEASURE)
+        for name, config in suite.configs.items()
+        if name not in plan.entries
+    ]
+    failures = _all(lambda run: subject.measure(run, plan), unmeasured, "measured", jobs, runner)
+    runs = _runs(suite, plan, out)
+    waiting = [run for run in runs if note_of(run.folder).get("status") != "finished"]
+    failures += _all(subject.make, waiting, "runs", jobs, runner)
+    finished = [run for run in runs if note_of(run.folder).get("status") == "finished"]
+    entries = {name: plan.entries[name] for name in suite.configs if name in plan.entries}
+    warnings = odd_parameters({name: one.parameters for name, one in entries.items()})
+    if not finished:
+        return Compared("no run is finished", warnings, failures)
+    if not (out / NULL).is_file():
+        subject.null(finished[0])
+    tables = _tables(suite, plan, subject, runs, finished)
+    return Compared(write_tables(tables, out), warnings, failures)
+
+
+def _runs(suite: Suite, plan: Plan, out: Path) -> list[Run]:
+    """All runs of the configs that were measured, seed by seed: every config has one soon."""
+    return [
+        Run(name, config, seed, plan.entries[name].steps, out / name / f"seed_{seed}")
+        for seed in suite.seeds
+        for name, config in suite.configs.items()
+        if name in plan.entries
+    ]
+
+
+def _all(
+    work: Callable[[Run], Failed | None], runs: list[Run], what: str, jobs: int, runner: Runner
+) -> list[Failed]:
+    if not runs:
+        return []
+    with progress(what, len(runs)) as advance:
+        advance(0, runs[0].label)
+        return side_by_side(work, runs, jobs, runner, advance)
+
+
+def _tables(
+    suite: Suite, plan: Plan, subject: _Subject, runs: list[Run], finished: list[Run]
+) -> Tables:
+    return Tables(
+        suite=suite,
+        plan=plan,
+        bins=subject.bins,
+        notes=[{"config": run.name, "seed": run.seed, **note_of(run.folder)} for run in runs],
+        finished=[
+            Finished(run.name, run.seed, note_of(run.folder), read_scores(_chains(run)))
+            for run in finished
+        ],
+        null=read_scores(subject.out / NULL),
+    )
+
+
+def _chains(run: Run) -> Path:
+    """Scores of a finished run.
+
+    Raises:
+        InputError: If somebody has removed them.
+    """
+    file = run.folder / "chains.csv"
+    if not file.is_file():
+        raise InputError(f"{file} is missing; remove {run.folder} to make the run again")
+    return file
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Where a run was made: device, processor and version of torch."""
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    return {"device_name": name, "cores": os.cpu_count(), "torch": torch.__version__}
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,42 @@
+"""Rankings and named points, as drawn."""
+
+import math
+
+import pytest
+
+from protcontact.figures.panels import draw_panels, panels_png
+from protcontact.figures.suite import Points, Ranking
+
+NAN = math.nan
+
+
+@pytest.fixture
+def ranking():
+    runs = [[0.3, 0.32], [0.2]]
+    return Ranking(["a", "b"], [0.31, 0.2], [0.29, NAN], [0.33, NAN], runs, 0.1, "null", "P@L")
+
+
+def test_the_first_is_above_and_every_run_is_seen(ranking):
+    axes = draw_panels([ranking]).axes[0]
+    low, high = axes.get_ylim()
+    assert low > high  # row 0 above
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    dots = [line for line in axes.lines if line.get_marker() == "."]
+    assert [list(line.get_xdata()) for line in dots] == [[0.3, 0.32], [0.2]]
+    (bars,) = axes.collections
+    assert list(bars.get_segments()[0][:, 0]) == [0.29, 0.33]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["null", "mean, 95 %", "one run"]
+
+
+def test_every_point_has_its_name():
+    names = [f"m{n}" for n in range(9)]
+    points = Points(names, list(range(9)), [0.1 * n for n in range(9)], "reach", "P@L")
+    axes = draw_panels([points]).axes[0]
+    assert [(t.get_text(), t.xy[0]) for t in axes.texts] == [(f"m{n}", n) for n in range(9)]
+    marks = {(line.get_color(), line.get_marker()) for line in axes.lines}
+    assert len(marks) == 9  # also where colours are used twice
+
+
+def test_png(ranking):
+    assert panels_png([ranking]).startswith(b"\x89PNG")

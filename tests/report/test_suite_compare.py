@@ -1,0 +1,149 @@
+"""A suite from end to end with a runner that trains nothing: finished, failed, resumed, mixed."""
+
+import csv
+import json
+
+import pytest
+
+from protcontact.errors import InputError
+from protcontact.report.suite import read_suite
+from protcontact.report.suite_compare import compare, machine
+from tests.report.suites import Pretender, write_data, write_suite
+
+RUNS = ["one/seed_0", "one/seed_1", "two/seed_0", "two/seed_1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("suite") / "data")
+
+
+@pytest.fixture(autouse=True)
+def no_figure(monkeypatch):
+    """Drawn once, in test_suite_files."""
+    monkeypatch.setattr("protcontact.report.suite_files.panels_png", lambda panels: b"")
+
+
+def lines(file):
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def go(tmp_path, data, runner, jobs=1, **changes):
+    suite = read_suite(write_suite(tmp_path, **changes))
+    (tmp_path / "out").mkdir(exist_ok=True)
+    return compare(suite, data, tmp_path / "out", jobs, runner)
+
+
+def test_every_run_is_made_once_with_its_share_of_compute(tmp_path, data):
+    runner = Pretender(data)
+    result = go(tmp_path, data, runner)
+    assert runner.calls[:2] == ["one/measure", "two/measure"]
+    # seed by seed, so that each config has a result soon
+    assert runner.calls[2:] == ["one/seed_0", "two/seed_0", "one/seed_1", "two/seed_1"]
+    assert result.failures == [] and result.warnings == []
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert [plan["entries"][name]["steps"] for name in ("one", "two")] == [20, 40]
+    rows = lines(tmp_path / "out" / "runs.csv")
+    assert [row["status"] for row in rows] == ["finished"] * 4
+    assert [row["step_seconds"] for row in rows] == ["10.0"] * 4
+    assert all(0 <= float(row["long/P@L"]) <= 1 for row in rows)
+    assert (tmp_path / "out" / "table.md").read_text() == result.table
+    for row in rows:
+        assert 1 <= float(row["reach"]) <= 54
+
+
+def test_a_finished_run_is_not_repeated_and_gives_the_same_table(tmp_path, data):
+    first = go(tmp_path, data, Pretender(data))
+    again = Pretender(data)
+    assert go(tmp_path, data, again).table == first.table
+    assert again.calls == []
+    further = Pretender(data)
+    result = go(tmp_path, data, further, seeds=[0, 1, 2])
+    assert further.calls == ["one/seed_2", "two/seed_2"]
+    assert "6 runs, seeds 0, 1, 2" in result.table
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (1, "protcontact fit ended with status 1"),
+        (-9, "protcontact fit was ended by SIGKILL, as a system out of memory does"),
+        (-15, "protcontact fit was ended by SIGTERM"),
+        ("no cost", "it ended without a training"),
+        ("nan", "elements that are NaN or infinite"),
+    ],
+)
+def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, data, fault, reason):
+    result = go(tmp_path, data, Pretender(data, one_seed_1=fault), seeds=[0, 1])
+    (failure,) = result.failures
+    assert failure.run.label == "one/seed_1" and reason in failure.reason
+    assert failure.said.startswith("line 19") and failure.said.endswith("last words")
+    rows = {(row["config"], row["seed"]): row for row in lines(tmp_path / "out" / "runs.csv")}
+    assert rows["one", "1"]["status"] == "failed" and reason in rows["one", "1"]["reason"]
+    assert rows["one", "1"]["long/P@L"] == ""
+    assert sum(row["status"] == "finished" for row in rows.values()) == 3
+
+
+def test_a_failed_run_is_made_again(tmp_path, data):
+    assert len(go(tmp_path, data, Pretender(data, one_seed_1=1)).failures) == 1
+    again = Pretender(data)
+    assert go(tmp_path, data, again).failures == []
+    assert again.calls == ["one/seed_1"]
+
+
+def test_a_config_that_cannot_be_measured_is_left_out(tmp_path, data):
+    runner = Pretender(data, two_measure=2)
+    result = go(tmp_path, data, runner)
+    assert [failure.run.label for failure in result.failures] == ["two/measure"]
+    assert [call for call in runner.calls if call.startswith("two")] == ["two/measure"]
+    assert "| one |" in result.table and "| two |" not in result.table
+
+
+def test_nothing_at_all(tmp_path, data):
+    result = go(tmp_path, data, Pretender(data, one_measure=2, two_measure=2))
+    assert result.table == "no run is finished" and len(result.failures) == 2
+
+
+def test_two_at_a_time_give_the_same(tmp_path, data):
+    one, two = tmp_path / "a", tmp_path / "b"
+    one.mkdir()
+    two.mkdir()
+    tables = [go(one, data, Pretender(data)).table, go(two, data, Pretender(data), jobs=2).table]
+    assert tables[0] == tables[1]
+
+
+def test_ctrl_c_ends_what_runs_and_keeps_what_is_finished(tmp_path, data):
+    runner = Pretender(data, one_seed_1=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, data, runner)
+    assert runner.stopped
+    again = Pretender(data)
+    assert go(tmp_path, data, again).failures == []
+    done = {call for call in runner.calls if "seed" in call} - {"one/seed_1"}
+    assert "one/seed_0" in done and not set(again.calls) & done
+    assert set(again.calls) | done == set(RUNS)
+
+
+def test_other_data_are_not_mixed_in(tmp_path, data):
+    go(tmp_path, data, Pretender(data))
+    (tmp_path / "new").mkdir()
+    other = write_data(tmp_path / "new" / "data")
+    text = (other / "splits.tsv").read_text().replace("c3\ttest", "c3\tval")
+    (other / "splits.tsv").write_text(text)
+    runner = Pretender(other)
+    with pytest.raises(InputError, match="holds a suite with data"):
+        go(tmp_path, other, runner)
+    assert runner.calls == []
+
+
+def test_scores_that_somebody_removed(tmp_path, data):
+    go(tmp_path, data, Pretender(data))
+    (tmp_path / "out" / "one" / "seed_0" / "chains.csv").unlink()
+    with pytest.raises(InputError, match="chains.csv is missing; remove .*seed_0"):
+        go(tmp_path, data, Pretender(data))
+
+
+def test_the_machine_is_named():
+    about = machine("cpu")
+    assert about["device_name"] and about["cores"] >= 1 and about["torch"][0].isdigit()
