@@ -39,6 +39,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python scripts/bench/read.py "$(PROTCONTACT_DATA)/nasty"
 	$(BIN)/python scripts/bench/prepare.py "$(PROTCONTACT_DATA)/chains.tar"
 	$(BIN)/python scripts/bench/step.py
+	$(BIN)/python scripts/bench/train.py
 	$(BIN)/python scripts/bench/gradflow_cost.py
 	$(BIN)/python scripts/bench/gradflow_truth.py
 	$(BIN)/python scripts/bench/probes.py
