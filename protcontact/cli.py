@@ -21,6 +21,7 @@ VERBS = {
     "prepare": "structure files -> a data set of labelled chains (Parquet)",
     "split": "cluster by homology and divide a data set into train, val and test",
     "audit": "check that no test or validation chain has a homologue in training",
+    "templates": "the training chains that resemble each chain, as a null that copies them",
     "experiment": "compare architectures at equal size and compute, over several seeds",
     "gradflow": "the vanishing gradient as experiments that check themselves",
     "import": "a protein language model (fair-esm, Hugging Face) -> a file for this package",

@@ -157,20 +157,23 @@ class ContactCLI(LightningCLI):
         return {**kwargs, "ckpt_path": str(path), "weights_only": True}
 
     def _report(self, stage: str) -> None:
-        """Print the scores beside the null and write them for every chain."""
+        """Print the scores beside the nulls and write them for every chain."""
         module = self.model
         assert isinstance(module, ContactModule)
         folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)  # on every rank
         if not self.trainer.is_global_zero:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        nulls = {"separation": module.null_scores} if module.has_prior else {}
+        nulls = module.nulls
         module.scores.write_table(folder / f"{stage}_chains.tsv", nulls)
         summaries = {"model": module.scores.summary()}
         summaries |= {name: null.summary() for name, null in nulls.items()}
         text = json.dumps(summaries, indent=1)
         write_text(folder / f"{stage}_scores.json", text + "\n")
         print_scores(summaries, stage)
+        if nulls and "copy" not in nulls:
+            path = self.datamodule.path
+            print(f"`protcontact templates {path}` adds a null: copy of the nearest training chain")
         print(f"per chain: {folder / f'{stage}_chains.tsv'}")
 
 

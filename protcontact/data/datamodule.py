@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from protcontact.batch import ContactBatch
 from protcontact.data import splitfile
 from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket, crop
-from protcontact.data.splits import refuse_stale
+from protcontact.data.splits import refuse_stale, split_fingerprint
 from protcontact.data.store import ChainStore
+from protcontact.data.templates import open_templates
 from protcontact.errors import InputError
 from protcontact.structure.alphabet import PADDING
 
@@ -246,12 +247,12 @@ class ContactDataModule(pl.LightningDataModule):
                     f"it was divided: run `protcontact split {self.path}` again"
                 )
             self._rows.setdefault(splits[name], []).append(row)
+        self.templates = open_templates(self.store)
 
     @property
     def fingerprint(self) -> str:
         """Identity of the data: changes whenever a chain, a label or the split does."""
-        splits = (self.path / splitfile.NAME).read_bytes()
-        return hashlib.sha256(self.store.fingerprint.encode() + splits).hexdigest()
+        return split_fingerprint(self.store)
 
     def sequence_hashes(self, split: str) -> torch.Tensor:
         """Sorted ``(N,)`` int64, one per distinct sequence of a split: what was trained on."""

@@ -21,6 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from protcontact.data.alignment import Alignment, aligned_pairs
 from protcontact.errors import InputError
 
 SHORT = 30
@@ -29,11 +30,15 @@ MAX_HITS = 1000
 # Up to so many pairs of residues every pair of sequences is aligned, without the k-mer prefilter:
 # it takes a few seconds at most, misses nothing, and saves the prefilter's table of 20^6 k-mers.
 EXHAUSTIVE_CELLS = 3e10
+# Queries that are aligned by one call of the program: each call reads the targets anew, which takes
+# seconds, and between two calls one learns how far it is.
+QUERIES_AT_ONCE = 500
 _REMEDY = (
     "install one that is made for this processor (conda install -c bioconda mmseqs2) "
     "and put it on the PATH"
 )
 _COLUMNS = "query,target,fident,qcov,tcov,alnlen"
+_ALIGNED_COLUMNS = "query,target,evalue,bits,fident,qcov,tcov,qstart,tstart,qaln,taln"
 
 
 class Hit(NamedTuple):
@@ -60,7 +65,7 @@ class Threshold(NamedTuple):
     identity: float = 0.3
     coverage: float = 0.8
 
-    def reached(self, hit: Hit) -> bool:
+    def reached(self, hit: Hit | Alignment) -> bool:
         """Return whether a hit counts."""
         return hit.identity >= self.identity and hit.coverage >= self.coverage
 
@@ -107,16 +112,48 @@ class MMseqs:
             target_db = query_db
             if targets is not None:
                 target_db = self._database(folder / "targets", targets)
-            cells = sum(map(len, queries)) * sum(map(len, against))
-            options = {"-e": evalue, "--max-seqs": MAX_HITS, "-s": SENSITIVITY}
-            if cells <= EXHAUSTIVE_CELLS:
-                options |= {"--prefilter-mode": 2, "--max-seqs": max(MAX_HITS, len(against))}
+            options = _options(queries, against, evalue)
             hits = [*self._hits(folder, query_db, target_db, options)]
         hits += _contained(queries, against)
         hits += _contained(against, queries, swapped=True)
         if targets is None:
             hits = [hit for hit in hits if hit.query != hit.target]
         return sorted(set(hits))
+
+    def align(
+        self, queries: Sequence[str], targets: Sequence[str], evalue: float
+    ) -> Iterator[list[Alignment]]:
+        """Search sequences against sequences and keep which residue is aligned with which.
+
+        Peptides that MMseqs2 does not see are not found: they have no E-value.
+
+        Args:
+            queries: Protein sequences.
+            targets: Protein sequences.
+            evalue: Hits with a larger expectation value are left out.
+
+        Yields:
+            For each query its hits, the nearest first: a smaller E-value, then more bits, then the
+            earlier target.
+        """
+        if not targets:
+            yield from ([] for _ in queries)
+            return
+        options = _options(queries, targets, evalue) | {"-a": 1}
+        with tempfile.TemporaryDirectory(prefix="protcontact-mmseqs-") as name:
+            folder = Path(name)
+            target_db = self._database(folder / "targets", targets)
+            for start in range(0, len(queries), QUERIES_AT_ONCE):
+                part = queries[start : start + QUERIES_AT_ONCE]
+                inner = folder / str(start)
+                inner.mkdir()
+                query_db = self._database(inner / "queries", part)
+                found: list[list[Alignment]] = [[] for _ in part]
+                rows = self._rows(inner, query_db, target_db, options, _ALIGNED_COLUMNS)
+                for place, alignment in map(_alignment, rows):
+                    found[place].append(alignment)
+                shutil.rmtree(inner)
+                yield from (sorted(hits, key=Alignment.rank) for hits in found)
 
     def _database(self, path: Path, sequences: Sequence[str]) -> str:
         fasta = path.with_suffix(".fasta")
@@ -128,6 +165,19 @@ class MMseqs:
     def _hits(
         self, folder: Path, queries: str, targets: str, options: dict[str, float]
     ) -> Iterator[Hit]:
+        for row in self._rows(folder, queries, targets, options, _COLUMNS):
+            query, target, identity, one, other, columns = row
+            coverage = max(float(one), float(other))
+            yield Hit(int(query), int(target), float(identity), coverage, int(columns))
+
+    def _rows(
+        self, folder: Path, queries: str, targets: str, options: dict[str, float], columns: str
+    ) -> Iterator[list[str]]:
+        """Search one database against another.
+
+        Yields:
+            The cells of each hit.
+        """
         found, table = str(folder / "found"), folder / "hits.tsv"
         common = ["--threads", str(self.threads), "-v", "1"]
         options = options | {
@@ -137,13 +187,11 @@ class MMseqs:
         flags = [str(part) for option in options.items() for part in option]
         self._call("search", queries, targets, found, str(folder / "tmp"), *flags, *common)
         self._call(
-            "convertalis", queries, targets, found, str(table), "--format-output", _COLUMNS, *common
+            "convertalis", queries, targets, found, str(table), "--format-output", columns, *common
         )
         with table.open() as lines:
             for line in lines:
-                query, target, identity, one, other, columns = line.split("\t")
-                coverage = max(float(one), float(other))
-                yield Hit(int(query), int(target), float(identity), coverage, int(columns))
+                yield line.rstrip("\n").split("\t")
 
     def _call(self, verb: str, *arguments: str) -> str:
         try:
@@ -164,6 +212,27 @@ class MMseqs:
                 f"{tail or 'it said nothing'}{f'; {_REMEDY}' if broken else ''}"
             )
         return result.stdout
+
+
+def _options(queries: Sequence[str], targets: Sequence[str], evalue: float) -> dict[str, float]:
+    """How thoroughly to search: every pair where there are few."""
+    options = {"-e": evalue, "--max-seqs": MAX_HITS, "-s": SENSITIVITY}
+    if sum(map(len, queries)) * sum(map(len, targets)) <= EXHAUSTIVE_CELLS:
+        options |= {"--prefilter-mode": 2, "--max-seqs": max(MAX_HITS, len(targets))}
+    return options
+
+
+def _alignment(row: Sequence[str]) -> tuple[int, Alignment]:
+    """Place of the query, and what it is aligned with."""
+    query, target, evalue, bits, identity, one, other, first, second, top, bottom = row
+    return int(query), Alignment(
+        int(target),
+        float(evalue),
+        float(bits),
+        float(identity),
+        max(float(one), float(other)),
+        *aligned_pairs(top, bottom, int(first) - 1, int(second) - 1),
+    )
 
 
 def _ending(status: int) -> str:

@@ -7,6 +7,7 @@ searched against training as `audit` does, and components that this search still
 merged, until there are none: a search is heuristic, and its E-values depend on what is searched.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from protcontact.structure.fasta import read_fasta
 
 FACTS = "split.json"
 AUDIT = "audit.tsv"
+TEMPLATES = "templates.parquet"
 # E-values grow with the size of the set that is searched. What must not grow is the chance that two
 # unrelated chains are taken for homologues (in a small set it would tie all chains together), so
 # the limit is 1 for a set of a million residues and proportionally less for a smaller one.
@@ -141,6 +143,12 @@ def refuse_stale(store: ChainStore) -> None:
             f"they were divided; run `protcontact split {store.path}` again, or remove {FACTS} if "
             f"{splitfile.NAME} is your own"
         )
+
+
+def split_fingerprint(store: ChainStore) -> str:
+    """Identity of chains and split: changes whenever a chain, a label or the split does."""
+    splits = (store.path / splitfile.NAME).read_bytes()
+    return hashlib.sha256(store.fingerprint.encode() + splits).hexdigest()
 
 
 def check_threshold(threshold: Threshold) -> None:
@@ -284,7 +292,7 @@ def _write(
         "data": store.fingerprint,
         **asdict(report),
     }
-    for stale in (AUDIT, FACTS):
+    for stale in (AUDIT, TEMPLATES, FACTS):
         (store.path / stale).unlink(missing_ok=True)
     splitfile.write_assignments(store.path / splitfile.NAME, rows)
     write_text(store.path / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")

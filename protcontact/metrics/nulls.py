@@ -1,20 +1,28 @@
-"""How well does one predict contacts without looking at the sequence?
+"""How well does one predict contacts without having learnt anything about them?
 
 A score means nothing without the score of a model that knows nothing. Here: the contact frequency
-by sequence separation in the training chains, which says "near in sequence first" and nothing else.
+by sequence separation in the training chains, which says "near in sequence first" and nothing else;
+and the contacts of the training chain that resembles a chain most, which anybody could copy.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
+from protcontact.structure.contacts import CUTOFF
 
 # Pairs that the estimate at separation s - 1 is worth at separation s. Far below what a real
 # training set has at the separations that decide P@L (5,000 chains: near a million pairs each),
 # far above what it has at separations that only its longest chains reach.
 PSEUDO_PAIRS = 200
+# Angstrom in which a copied contact turns from likely to unlikely: as far as homologous residues
+# are from each other after superposition, at least.
+SOFTNESS = 1.0
+# A hit that chance finds once in ten searches is worth half of a certain one.
+DOUBT = 10.0
 
 
 class SeparationPrior:
@@ -118,3 +126,54 @@ def _sum(counts: Tensor, separation: Tensor) -> Tensor:
     total = torch.bincount(separation, minlength=len(counts)).cpu()
     total[: len(counts)] += counts
     return total
+
+
+class Copy(NamedTuple):
+    """What can be copied from one training chain.
+
+    Attributes:
+        evalue: Training chains as near as this one that chance would find.
+        places: ``(n,)`` int64, residues of the chain that are aligned with a residue of it.
+        coordinates: ``(n, 3)`` float32, Angstrom: CB (CA for Gly) of those residues, NaN where
+            unresolved.
+    """
+
+    evalue: float
+    places: Tensor
+    coordinates: Tensor
+
+
+def copied_scores(copies: Sequence[Copy], prior: Tensor) -> Tensor:
+    """Score the pairs of a chain with the contacts of training chains that resemble it.
+
+    Chain t votes ``p_t(i, j) = 1 / (1 + exp((d_t - 8) / 1 Angstrom))`` for the pairs that it has
+    aligned and resolved, d_t their distance in it, with the weight ``w_t = 1 / (1 + 10 E_t)``:
+
+        W = sum_t w_t,    s(i, j) = (sum_t w_t p_t(i, j) + max(1 - W, 0) f(i, j)) / max(W, 1)
+
+    The sums run over the chains that know the pair. What is left to a weight of 1 is the vote of
+    the separation prior f: it alone ranks the pairs that no chain knows, and they stand before
+    those that a chain calls far. One chain, the nearest, is the null; several are what a little
+    more work would copy.
+
+    Args:
+        copies: Training chains, such as the nearest one; may be empty.
+        prior: ``(L, L)`` f(|i - j|) in [0, 1], the score of `SeparationPrior`.
+
+    Returns:
+        ``(L, L)`` float32, symmetric, on `prior`'s device.
+    """
+    votes, weights = torch.zeros_like(prior), torch.zeros_like(prior)
+    for copy in copies:
+        places, points = copy.places.to(prior.device), copy.coordinates.to(prior.device)
+        squared = torch.zeros((), device=prior.device)
+        for axis in points.unbind(dim=-1):  # plain differences, as in `ContactBatch.distances`
+            squared = squared + (axis[:, None] - axis[None, :]) ** 2
+        distances = squared.sqrt()
+        known = torch.isfinite(distances)
+        near = torch.sigmoid((CUTOFF - distances) / SOFTNESS).where(known, 0.0)
+        weight = 1 / (1 + DOUBT * copy.evalue)
+        pair = (places[:, None], places[None, :])
+        votes[pair] += weight * near
+        weights[pair] += weight * known
+    return (votes + (1 - weights).clamp(min=0) * prior) / weights.clamp(min=1)

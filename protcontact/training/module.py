@@ -28,11 +28,13 @@ from protcontact.models.compiled import compile_in_place
 from protcontact.models.contract import ContactModel, DistanceHead, Encoder, PairHead
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.checkpoint import FORMAT, KEY, describe
+from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.sharding import shard
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
 
-
+# The nulls' names in tables -> in logs.
+NULL_LABELS = {"separation": "null", "copy": "null_copy"}
 # What a run was trained with that left these options out of its checkpoint, as they were not there.
 UNSAID = {"contact_weight": 0.0, "auxiliary": None}
 
@@ -99,13 +101,19 @@ class ContactModule(pl.LightningModule):
         self.prior = SeparationPrior()
         self.scores = ContactScores()
         self.null_scores = ContactScores()
+        self.copy_scores = ContactScores()
+        self.copied: CopiedChains | None = None
         self.trained_on = torch.empty(0, dtype=torch.int64)
         self._null_of = ""  # the stage whose null is complete; it never changes within a run
 
     def setup(self, stage: str) -> None:
-        """Note which sequences are trained on."""
+        """Note which sequences are trained on, and open what can be copied."""
         self._null_of = ""
         data = self._data
+        templates = None if data is None else data.templates
+        self.copied = None
+        if data is not None and templates is not None:
+            self.copied = CopiedChains(data.store, templates)
         if stage == "fit" and data is not None:
             self.trained_on = data.sequence_hashes("train")
 
@@ -174,6 +182,14 @@ class ContactModule(pl.LightningModule):
         self.scores.update(logits, batch)
         if self.has_prior and self._null_of != stage:
             self.null_scores.update(self.prior.scores(batch.index), batch)
+            if self.copied is not None:
+                self.copy_scores.update(self.copied.scores(batch, self.prior), batch)
+
+    @property
+    def nulls(self) -> dict[str, ContactScores]:
+        """Scores of the nulls by name: ``separation``, and ``copy`` where there are templates."""
+        nulls = {"separation": self.null_scores} if self.has_prior else {}
+        return nulls | ({"copy": self.copy_scores} if nulls and self.copied else {})
 
     @property
     def has_prior(self) -> bool:
@@ -198,6 +214,7 @@ class ContactModule(pl.LightningModule):
         self.scores.reset()
         if self._null_of != stage:
             self.null_scores.reset()
+            self.copy_scores.reset()
 
     def _refuse_trained(self, split: str) -> None:
         if self._data is None:
@@ -221,12 +238,13 @@ class ContactModule(pl.LightningModule):
         self.scores = self.scores.gather()
         if self._null_of != stage:
             self.null_scores = self.null_scores.gather()
+            self.copy_scores = self.copy_scores.gather()
             self._null_of = "" if self.trainer.sanity_checking else stage
         self.log_dict({f"{stage}/{name}": value for name, value in self.scores.summary().items()})
-        if self.has_prior:
-            null = self.null_scores.summary()
-            kept = {name: value for name, value in null.items() if "/P@L" in name}
-            self.log_dict({f"{stage}/null/{name}": value for name, value in kept.items()})
+        for name, null in self.nulls.items():
+            label = f"{stage}/{NULL_LABELS[name]}"
+            kept = {key: value for key, value in null.summary().items() if "/P@L" in key}
+            self.log_dict({f"{label}/{key}": value for key, value in kept.items()})
 
     def configure_model(self) -> None:
         """Distribute the weights where the strategy wants that; `describe` sees through it."""

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from biotite.sequence import ProteinSequence, align
 
 from protcontact.data import homology
 from protcontact.data.homology import MMseqs, Threshold
@@ -154,3 +156,47 @@ def test_the_remedy_is_another_program_only_if_this_one_is_bad(
 def test_refuses_no_threads():
     with pytest.raises(InputError, match="--threads must be at least 1, not 0"):
         MMseqs(0)
+
+
+def test_alignments_of_sequences_with_gaps(mmseqs):
+    """Beside biotite's own alignment: seven residues lost, five gained, in a longer chain."""
+    first = random_sequence(120, 0)
+    other = random_sequence(15, 5) + first[:40] + first[47:80] + random_sequence(5, 7) + first[80:]
+    stranger = random_sequence(100, 9)
+    found = list(mmseqs.align([first, stranger], [stranger[:50], other, first], 1e-3))
+    assert [[hit.target for hit in hits] for hits in found] == [[2, 1], [0]]
+    nearest, hit = found[0]
+    assert nearest.identity == nearest.coverage == 1.0 and nearest.evalue < hit.evalue < 1e-20
+    assert np.array_equal(nearest.query_index, np.arange(120))
+    assert np.array_equal(nearest.target_index, np.arange(120))
+    trace = biotite_pairs(first, other)
+    own = set(zip(hit.query_index.tolist(), hit.target_index.tolist(), strict=True))
+    assert {(0, 15), (39, 54), (47, 55), (79, 87), (80, 93), (119, 132)} <= own
+    assert own == trace
+    assert hit.coverage == 1.0 and hit.identity == pytest.approx(113 / 125, abs=1e-3)
+
+
+def biotite_pairs(one, other):
+    matrix = align.SubstitutionMatrix.std_protein_matrix()
+    best = align.align_optimal(
+        ProteinSequence(one), ProteinSequence(other), matrix, gap_penalty=(-11, -1), local=True
+    )[0]
+    return {(i, j) for i, j in best.trace.tolist() if i >= 0 and j >= 0}
+
+
+def test_blocks_of_queries_have_the_alignments_of_one_search(mmseqs, monkeypatch):
+    chains = list(families(2).values())
+    queries = [*chains[:3], random_sequence(60, 77)]
+
+    def told(hits):
+        return [(hit.target, hit.evalue, hit.query_index.tolist()) for hit in hits]
+
+    whole = [told(hits) for hits in mmseqs.align(queries, chains, 1.0)]
+    monkeypatch.setattr(homology, "QUERIES_AT_ONCE", 3)
+    assert [told(hits) for hits in mmseqs.align(queries, chains, 1.0)] == whole
+    assert [{hit[0] for hit in hits[:2]} for hits in whole[:3:2]] == [{0, 4}, {2, 0}]
+
+
+def test_nothing_to_align(mmseqs):
+    assert list(mmseqs.align([], ["ACD"], 1.0)) == []
+    assert list(mmseqs.align(["ACD", "A"], [], 1.0)) == [[], []]

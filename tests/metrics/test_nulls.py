@@ -1,9 +1,11 @@
-"""The separation prior: counted pair by pair, smoothed as documented, ranked like any score."""
+"""The nulls: counted and copied pair by pair, smoothed as documented, ranked like any score."""
+
+import math
 
 import pytest
 import torch
 
-from protcontact.metrics.nulls import PSEUDO_PAIRS, SeparationPrior
+from protcontact.metrics.nulls import PSEUDO_PAIRS, Copy, SeparationPrior, copied_scores
 from protcontact.metrics.precision import score_batch
 from tests.metrics.chains import compact_chain, make_batch
 
@@ -137,3 +139,75 @@ def test_refuses_to_rank_before_it_has_counted():
 def test_refuses_a_state_that_is_none(contacts, pairs, message):
     with pytest.raises(ValueError, match=message):
         SeparationPrior.from_state_dict({"contacts": contacts, "pairs": pairs})
+
+
+def walk(length, seed):
+    source = torch.Generator().manual_seed(seed)
+    return torch.cumsum(2.5 * torch.randn(length, 3, generator=source), dim=0)
+
+
+def slow_copy(copies, prior):
+    """Pair by pair, in Python's own numbers."""
+    L = len(prior)
+    scores = torch.zeros(L, L, dtype=torch.float64)
+    for i in range(L):
+        for j in range(L):
+            votes = weights = 0.0
+            for evalue, index, points in copies:
+                place = index.tolist()
+                if i in place and j in place:
+                    a, b = points[place.index(i)].tolist(), points[place.index(j)].tolist()
+                    if math.isnan(sum(a) + sum(b)):
+                        continue
+                    w = 1 / (1 + 10 * evalue)
+                    votes += w / (1 + math.exp(math.dist(a, b) - 8))
+                    weights += w
+            left = max(1 - weights, 0) * float(prior[i, j])
+            scores[i, j] = (votes + left) / max(weights, 1)
+    return scores
+
+
+def some_copies():
+    first = Copy(1e-9, torch.tensor([0, 1, 2, 5, 6, 9]), walk(6, 0))
+    second = Copy(0.5, torch.tensor([1, 2, 3, 4, 5]), walk(5, 1))
+    second.coordinates[2] = float("nan")
+    return [first, second, Copy(0.0, torch.arange(0), torch.zeros(0, 3))]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_copied_scores_agree_with_going_pair_by_pair(count):
+    prior = SeparationPrior.fit(training_batches()).scores(torch.arange(11))
+    copies = some_copies()[:count]
+    scores = copied_scores(copies, prior)
+    assert torch.equal(scores, scores.T)
+    assert torch.allclose(scores.double(), slow_copy(copies, prior), atol=1e-6)
+
+
+def test_without_a_chain_to_copy_it_is_the_prior():
+    prior = SeparationPrior.fit(training_batches()).scores(torch.arange(40))
+    scores = copied_scores([], prior)
+    assert torch.equal(scores, prior)
+
+
+def test_the_copy_of_itself_finds_all_contacts():
+    batch = make_batch([compact_chain(60, 3, 0.1)])
+    prior = SeparationPrior.fit(training_batches()).scores(batch.index)[0]
+    itself = Copy(0.0, torch.arange(60), batch.coordinates[0])
+    (row,) = score_batch(copied_scores([itself], prior)[None], batch)
+    for scores in row.ranges.values():
+        assert scores.precision_l == pytest.approx(scores.ceiling_l)
+
+
+def test_a_far_copy_is_no_overflow_and_adds_nothing():
+    far = Copy(0.0, torch.tensor([0, 1]), torch.tensor([[0.0, 0, 0], [1e5, 0, 0]]))
+    scores = copied_scores([far], torch.zeros(2, 2))
+    assert scores[0, 1] == 0.0 and torch.isfinite(scores).all()
+
+
+def test_a_hit_of_chance_weighs_less():
+    index, points = torch.tensor([0, 1]), torch.zeros(2, 3)
+    near, far = (
+        float(copied_scores([Copy(evalue, index, points)], torch.zeros(2, 2))[0, 1])
+        for evalue in (0.0, 10.0)
+    )
+    assert near == pytest.approx(1, abs=1e-3) and far == pytest.approx(near / 101)

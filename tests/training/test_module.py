@@ -5,10 +5,14 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Trainer
 
+from protcontact.data.alignment import Alignment
+from protcontact.data.splits import TEMPLATES
+from protcontact.data.templates import TemplateOptions, write_templates
 from protcontact.errors import InputError
 from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
@@ -19,6 +23,7 @@ from protcontact.models.heads.distogram import Distogram
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.callbacks.separation_null import SeparationNull
 from protcontact.training.checkpoint import KEY, load_model
+from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.module import count_parameters, warmup_cosine
 
 
@@ -328,3 +333,44 @@ def test_two_processes_give_the_same_digits_as_one(small_data, tmp_path):
     one, two = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2))
     assert one["chains"] == 5
     assert one == two
+
+
+@pytest.fixture
+def templates(small_data):
+    """Every chain has the first training chain as its only template; gone after the test."""
+
+    class Program:
+        version = "99"
+
+        def align(self, queries, targets, evalue):
+            index = np.arange(25)
+            for _ in queries:
+                yield [Alignment(0, 0.01, 50.0, 0.2, 0.5, index + 2, index)]
+
+    write_templates(small_data, TemplateOptions(), Program())
+    yield small_data / TEMPLATES
+    (small_data / TEMPLATES).unlink()
+
+
+def test_the_copy_of_the_nearest_chain_stands_beside_the_score(
+    make_module, make_data, templates, tmp_path
+):
+    module, data = make_module(), make_data()
+    run = trainer(tmp_path, callbacks=[SeparationNull()])
+    run.fit(module, data)
+    assert "val/null_copy/long/P@L" in run.callback_metrics
+    logged = run.test(module, data, verbose=False)[0]
+    expected, copied = ContactScores(), CopiedChains(data.store, data.templates)
+    for batch in data.whole_chains("test"):
+        expected.update(copied.scores(batch, module.prior), batch)
+    assert list(module.nulls) == ["separation", "copy"]
+    assert module.copy_scores.rows() == expected.rows()
+    for name in ("long/P@L", "short/P@L/5"):
+        value = expected.summary()[name]
+        assert logged[f"test/null_copy/{name}"] == pytest.approx(value, abs=1e-6, nan_ok=True)
+    templates_gone = make_data()
+    templates.rename(templates.with_suffix(".away"))
+    again = run.test(module, templates_gone, verbose=False)[0]
+    templates.with_suffix(".away").rename(templates)
+    assert "test/null/long/P@L" in again and list(module.nulls) == ["separation"]
+    assert not any("null_copy" in name for name in again)
