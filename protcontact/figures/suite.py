@@ -1,7 +1,8 @@
 """How does a comparison of models look? Names with intervals, and points with names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,7 @@ class Ranking:
         lows: Lower ends of the intervals; NaN for none.
         highs: Upper ends.
         runs: Of each model, the score of each of its runs.
-        level: Where a vertical line is drawn, with `level_name` beside it.
-        level_name: What scores that.
+        levels: Name -> where a vertical line is drawn.
         xlabel: What the horizontal axis shows.
         ylabel: What the rows are.
         title: Printed above.
@@ -35,8 +35,7 @@ class Ranking:
     lows: Sequence[float]
     highs: Sequence[float]
     runs: Sequence[Sequence[float]]
-    level: float
-    level_name: str
+    levels: Mapping[str, float]
     xlabel: str
     ylabel: str = ""
     title: str = ""
@@ -44,7 +43,8 @@ class Ranking:
     def draw(self, axes: "Axes") -> None:
         """Draw into a frame."""
         rows = np.arange(len(self.names))
-        axes.axvline(self.level, color="0.4", linestyle=":", label=self.level_name)
+        for (name, level), style in zip(self.levels.items(), cycle((":", "-."))):
+            axes.axvline(level, color="0.4", linestyle=style, label=name)
         axes.hlines(rows, self.lows, self.highs, color=COLOURS[0], linewidth=2)
         axes.plot(self.means, rows, "D", color=COLOURS[0], markersize=5, label="mean, 95 %")
         for row, scores in zip(rows, self.runs, strict=True):

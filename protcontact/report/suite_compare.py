@@ -36,14 +36,16 @@ from protcontact.report.suite_scores import (
     encoder_reach,
     longest_chains,
     read_scores,
+    score_copy,
     score_model,
     score_null,
     write_scores,
 )
 from protcontact.report.suite_tables import Finished, Tables
 from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.copied_chains import CopiedChains
 
-NULL = "null.csv"
+NULL, COPY = "null.csv", "copy.csv"
 
 
 class Compared(NamedTuple):
@@ -107,12 +109,26 @@ class _Subject:
         write_text(run.folder / "run.json", json.dumps(note, indent=1) + "\n")
         return None
 
-    def null(self, run: Run) -> None:
-        """Score the null that a run left in its checkpoint, once."""
+    def nulls(self, run: Run) -> None:
+        """Score the null that a run left in its checkpoint, and what can be copied, once."""
+        copied = self.copied()
+        missing = [] if (self.out / NULL).is_file() else [NULL]
+        if copied is not None and not (self.out / COPY).is_file():
+            missing.append(COPY)
+        if not missing:
+            return
         about = read_checkpoint(run.folder / "last.ckpt")[KEY]
         prior = SeparationPrior.from_state_dict(about["prior"])
-        rows = score_null(prior, self.data.whole_chains(self.suite.split), self.bins)
-        write_scores(self.out / NULL, rows)
+        batches = self.data.whole_chains(self.suite.split)
+        if NULL in missing:
+            write_scores(self.out / NULL, score_null(prior, batches, self.bins))
+        if copied is not None and COPY in missing:
+            write_scores(self.out / COPY, score_copy(copied, prior, batches, self.bins))
+
+    def copied(self) -> CopiedChains | None:
+        """What can be copied, where the data has templates."""
+        templates = self.data.templates
+        return None if templates is None else CopiedChains(self.data.store, templates)
 
 
 def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> Compared:
@@ -149,8 +165,7 @@ def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> C
     warnings = odd_parameters({name: one.parameters for name, one in entries.items()})
     if not finished:
         return Compared("no run is finished", warnings, failures)
-    if not (out / NULL).is_file():
-        subject.null(finished[0])
+    subject.nulls(finished[0])
     tables = _tables(suite, plan, subject, runs, finished)
     return Compared(write_tables(tables, out), warnings, failures)
 
@@ -188,6 +203,7 @@ def _tables(
             for run in finished
         ],
         null=read_scores(subject.out / NULL),
+        copy=read_scores(subject.out / COPY) if subject.data.templates is not None else None,
     )
 
 

@@ -12,6 +12,7 @@ from protcontact.figures.suite import Points, Ranking
 from protcontact.report.suite import Suite
 from protcontact.report.suite_scores import LONGEST, write_lines
 from protcontact.report.suite_tables import (
+    COPY,
     FIRST,
     NULL,
     Tables,
@@ -70,7 +71,7 @@ def markdown(tables: Tables, summary: list[dict[str, object]]) -> str:
 
 
 def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
-    """One model's cells; the null has neither weights nor costs."""
+    """One model's cells; a null has neither weights nor costs."""
     name, first = line["config"], _number(line[FIRST])
     spread = line[f"{FIRST} sd"]
     if not math.isnan(spread):
@@ -79,7 +80,7 @@ def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
     scores += [_number(line[key]) for key in ("medium/P@L", "short/P@L")]
     behind = f"{_number(line[f'{FIRST} less the best'])} {_range(line, f'{FIRST} less the best')}"
     cells = (f"{first} {_range(line, FIRST)}", behind, *scores)
-    if name == NULL:
+    if name in (NULL, COPY):
         return (name, "", "", *cells, "", "", "")
     memory = line["device_memory"] or line["peak_memory"]
     return (
@@ -110,7 +111,7 @@ def _conditions(tables: Tables) -> list[str]:
     device = {run.note["device"] for run in tables.finished}
     clock = "seconds on the device's clock" if device == {"cuda"} else "processor seconds"
     steps = "training steps of every run, turned into a number of steps by measuring each config"
-    return [
+    lines = [
         f"{len(tables.finished)} runs, seeds {', '.join(map(str, seeds))}; "
         f"{len(tables.null)} whole chains of the {suite.split} split; "
         f"made on {'; '.join(machines)}.",
@@ -122,6 +123,9 @@ def _conditions(tables: Tables) -> list[str]:
         "memory: the most that the training held. reach: residues until a thousandth of the "
         f"encoder's gradient is left, on chains of at most {LONGEST} residues.",
     ]
+    if tables.copy is not None:
+        lines.append(f"{COPY}: its contacts, copied along the alignment that MMseqs2 finds.")
+    return lines
 
 
 def _machine(note: Mapping[str, Any]) -> str:
@@ -133,16 +137,15 @@ def panels(
     tables: Tables, summary: list[dict[str, Any]], separation: list[dict[str, Any]]
 ) -> list[Drawable]:
     """Ranking, P@L by separation for each group, and reach beside precision."""
-    models = {line["config"]: line for line in summary if line["config"] != NULL}
-    null = summary[-1]
+    models = {line["config"]: line for line in summary if line["config"] not in tables.nulls}
+    nulls = {line["config"]: line[FIRST] for line in summary if line["config"] in tables.nulls}
     ranking = Ranking(
         list(models),
         [line[FIRST] for line in models.values()],
         [line[f"{FIRST} low"] for line in models.values()],
         [line[f"{FIRST} high"] for line in models.values()],
         [[_mean_of(run) for run in tables.scores(name, FIRST)] for name in models],
-        null[FIRST],
-        NULL,
+        nulls,
         "long-range P@L",
         title=f"{len(tables.null)} chains of the {tables.suite.split} split",
     )
@@ -150,8 +153,9 @@ def panels(
     lows = {span.name: span.low for span in tables.bins}
     for group, files in tables.suite.groups.items():
         names = [name for name in models if name in {Path(file).stem for file in files}]
-        for start in range(0, len(names), len(COLOURS)):
-            shown = [*names[start : start + len(COLOURS)], NULL]
+        most = len(COLOURS) - (len(nulls) - 1)  # the separation null has no colour
+        for start in range(0, len(names), most):
+            shown = [*names[start : start + most], *nulls]
             lines = [_by_separation(name, separation, lows) for name in shown]
             drawn.append(
                 Panel(lines, "separation |i - j| from here to twice as far", "P@L", group, True)

@@ -23,6 +23,7 @@ from protcontact.metrics.ranges import RANGES, SHORT, SeparationRange
 from protcontact.metrics.separation_bins import doubling_bins
 from protcontact.models.contract import ContactModel
 from protcontact.report.chains import chosen_chains
+from protcontact.training.copied_chains import CopiedChains
 
 # chain id -> column -> value, as in chains.csv
 Scores = dict[str, dict[str, float]]
@@ -68,6 +69,16 @@ def score_null(
 ) -> list[ChainScores]:
     """Score the separation prior on the same chains."""
     return score_batches(lambda batch: prior.scores(batch.index), batches, bins)
+
+
+def score_copy(
+    copied: CopiedChains,
+    prior: SeparationPrior,
+    batches: Iterable[ContactBatch],
+    bins: Sequence[SeparationRange],
+) -> list[ChainScores]:
+    """Score the copy of the nearest training chain on the same chains."""
+    return score_batches(lambda batch: copied.scores(batch, prior), batches, bins)
 
 
 def score_batches(

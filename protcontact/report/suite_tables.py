@@ -24,6 +24,7 @@ from protcontact.report.suite_scores import Scores
 METRICS = ("P@L", "P@L/2", "P@L/5", "R-precision", "AUPRC")
 FIRST = "long/P@L"  # what models are ranked by
 NULL = "separation null"
+COPY = "nearest training chain"
 # chains by length: each bin begins where the one before it ends
 LENGTHS = (0, 64, 128, 256, 512, 1_000_000)
 
@@ -55,6 +56,8 @@ class Tables:
         notes: Of every run, finished or not.
         finished: Runs with scores.
         null: Scores of the separation null on the same chains.
+        copy: Scores of the copy of the nearest training chain; None where the data has no
+            templates.
     """
 
     suite: Suite
@@ -63,6 +66,12 @@ class Tables:
     notes: Sequence[Mapping[str, Any]]
     finished: Sequence[Finished]
     null: Scores
+    copy: Scores | None = None
+
+    @property
+    def nulls(self) -> dict[str, Scores]:
+        """Scores of models that have learnt nothing, by name."""
+        return {NULL: self.null} | ({} if self.copy is None else {COPY: self.copy})
 
     @property
     def names(self) -> list[str]:
@@ -78,7 +87,7 @@ class Tables:
     def scores(
         self, name: str, column: str, low: int = 0, high: int = LENGTHS[-1]
     ) -> list[dict[str, float]]:
-        """For each run of a config (or of the null), chain id -> score.
+        """For each run of a config (or of a null), chain id -> score.
 
         Args:
             name: Of the config.
@@ -86,7 +95,8 @@ class Tables:
             low: Residues of the shortest chain.
             high: Residues of the first chain that is too long.
         """
-        tables = [self.null] if name == NULL else [run.scores for run in self.runs(name)]
+        nulls = self.nulls
+        tables = [nulls[name]] if name in nulls else [run.scores for run in self.runs(name)]
         return [
             {chain: row[column] for chain, row in table.items() if low <= row["length"] < high}
             for table in tables
@@ -131,12 +141,12 @@ def run_lines(tables: Tables) -> list[dict[str, object]]:
 
 
 def summary_lines(tables: Tables) -> list[dict[str, object]]:
-    """``summary.csv``: one line per config, the best first, and one of the null."""
+    """``summary.csv``: one line per config, the best first, and one of each null."""
     best = tables.names[0]
     lines = []
-    for name in [*tables.names, NULL]:
+    for name in [*tables.names, *tables.nulls]:
         line: dict[str, object] = {"config": name}
-        if name != NULL:
+        if name not in tables.nulls:
             groups = [
                 key
                 for key, files in tables.suite.groups.items()
@@ -186,7 +196,7 @@ def separation_lines(tables: Tables) -> list[dict[str, object]]:
             "chance": mean_spread(chance)[0],
             "ceiling": mean_spread([row[f"{span.name}/ceiling"] for row in defined])[0],
         }
-        for name in [*tables.names, NULL]:
+        for name in [*tables.names, *tables.nulls]:
             column = f"{span.name}/P@L"
             lines.append({"config": name, **facts, **_cells(tables, name, column, "P@L")})
     return lines
@@ -201,7 +211,7 @@ def length_lines(tables: Tables) -> list[dict[str, object]]:
         if chains == 0:
             continue
         title = f"{low}-{high - 1}" if high < LENGTHS[-1] else f"{low} and more"
-        for name in [*tables.names, NULL]:
+        for name in [*tables.names, *tables.nulls]:
             cells = _cells(tables, name, FIRST, FIRST, low=low, high=high)
             lines.append({"config": name, "length": title, "chains": chains, **cells})
     return lines
@@ -210,10 +220,13 @@ def length_lines(tables: Tables) -> list[dict[str, object]]:
 def chain_lines(tables: Tables) -> list[dict[str, object]]:
     """``chains.csv``: scores of every run on every chain, in the three ranges; six digits."""
     columns = [f"{span.name}/{metric}" for span in RANGES for metric in METRICS]
-    every = [(run.name, run.seed, run.scores) for run in tables.finished]
+    every: list[tuple[str, int | str, Scores]] = [
+        *((run.name, run.seed, run.scores) for run in tables.finished),
+        *((name, "", scores) for name, scores in tables.nulls.items()),
+    ]
     return [
         {"config": name, "seed": seed, "id": chain, "length": int(row["length"])}
         | {column: f"{row[column]:.6g}" for column in columns}
-        for name, seed, scores in [*every, (NULL, "", tables.null)]
+        for name, seed, scores in every
         for chain, row in scores.items()
     ]

@@ -23,6 +23,7 @@ from protcontact.data.store import write_store
 from protcontact.training.checkpoint import FORMAT, KEY
 from protcontact.training.module import ContactModule
 from tests.data.chains import random_chain
+from tests.data.copying import write_first_chain
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -180,12 +181,22 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
 
     best = version / "checkpoints" / "best.ckpt"
     assert main(["test", "--ckpt_path", str(best)]) == 0
-    assert "mean over 5 chains" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "mean over 5 chains" in told and f"`protcontact templates {data}` adds a null" in told
     scores = json.loads((run / "version_1" / "test_scores.json").read_text())
     assert set(scores) == {"model", "separation"}
     table = (run / "version_1" / "test_chains.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in table] == ["id", *(f"c{n}" for n in range(25, 30))]
     assert not (run / "version_1" / "checkpoints").exists()  # `last` would go on from a copy there
+
+    write_first_chain(data)
+    assert main(["test", "--ckpt_path", str(best)]) == 0
+    (data / "templates.parquet").unlink()
+    assert "protcontact templates" not in capsys.readouterr().out
+    more = json.loads((run / "version_2" / "test_scores.json").read_text())
+    assert more.pop("copy")["chains"] == 5 and more == scores
+    header = (run / "version_2" / "test_chains.tsv").read_text().splitlines()[0]
+    assert {"separation:long/P@L", "copy:long/P@L"} <= set(header.split("\t"))
 
 
 @pytest.mark.parametrize(

@@ -116,11 +116,13 @@ def test_homologues_of_a_benchmark_are_excluded(tmp_path, mmseqs):
     assert audit(folder, Threshold(), mmseqs).leaks == ()
 
 
-def test_a_new_split_removes_the_old_audit(tmp_path, mmseqs):
+def test_a_new_split_removes_the_old_audit_and_templates(tmp_path, mmseqs):
     folder = data_set(tmp_path / "data", families(3))
-    (folder / "audit.tsv").write_text("old")
+    for name in ("audit.tsv", "templates.parquet"):
+        (folder / name).write_text("old")
     split(folder, SplitOptions(), mmseqs)
     assert not (folder / "audit.tsv").exists()
+    assert not (folder / "templates.parquet").exists()
 
 
 def test_three_strangers_are_enough_and_two_are_not(tmp_path, mmseqs):

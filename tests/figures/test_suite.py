@@ -13,7 +13,9 @@ NAN = math.nan
 @pytest.fixture
 def ranking():
     runs = [[0.3, 0.32], [0.2]]
-    return Ranking(["a", "b"], [0.31, 0.2], [0.29, NAN], [0.33, NAN], runs, 0.1, "null", "P@L")
+    return Ranking(
+        ["a", "b"], [0.31, 0.2], [0.29, NAN], [0.33, NAN], runs, {"null": 0.1, "copy": 0.2}, "P@L"
+    )
 
 
 def test_the_first_is_above_and_every_run_is_seen(ranking):

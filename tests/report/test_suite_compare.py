@@ -8,6 +8,8 @@ import pytest
 from protcontact.errors import InputError
 from protcontact.report.suite import read_suite
 from protcontact.report.suite_compare import compare, machine
+from protcontact.report.suite_tables import COPY
+from tests.data.copying import write_first_chain
 from tests.report.suites import Pretender, write_data, write_suite
 
 RUNS = ["one/seed_0", "one/seed_1", "two/seed_0", "two/seed_1"]
@@ -62,6 +64,17 @@ def test_a_finished_run_is_not_repeated_and_gives_the_same_table(tmp_path, data)
     result = go(tmp_path, data, further, seeds=[0, 1, 2])
     assert further.calls == ["one/seed_2", "two/seed_2"]
     assert "6 runs, seeds 0, 1, 2" in result.table
+
+
+def test_templates_that_come_later_add_a_null(tmp_path):
+    data = write_data(tmp_path / "data")
+    first = go(tmp_path, data, Pretender(data))
+    assert COPY not in first.table and not (tmp_path / "out" / "copy.csv").exists()
+    write_first_chain(data)
+    again = Pretender(data)
+    assert f"| {COPY} |" in go(tmp_path, data, again).table and again.calls == []
+    ids = [row["id"] for row in lines(tmp_path / "out" / "copy.csv")]
+    assert ids == [row["id"] for row in lines(tmp_path / "out" / "null.csv")]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 from protcontact.figures.panels import Panel
 from protcontact.figures.suite import Points, Ranking
 from protcontact.report.suite_files import HEADER, markdown, panels, write_tables
-from protcontact.report.suite_tables import NULL, separation_lines, summary_lines
+from protcontact.report.suite_tables import COPY, NULL, separation_lines, summary_lines
 from tests.report.test_suite_tables import note, scores, tables
 
 
@@ -47,12 +47,26 @@ def test_the_figure_shows_every_group_beside_the_null():
     found = tables()
     ranking, first, second, points = panels(found, summary_lines(found), separation_lines(found))
     assert isinstance(ranking, Ranking) and list(ranking.names) == ["y", "x"]
-    assert abs(ranking.level - 0.05) < 1e-12 and len(ranking.runs[1]) == 2
+    assert list(ranking.levels) == [NULL] and abs(ranking.levels[NULL] - 0.05) < 1e-12
+    assert len(ranking.runs[1]) == 2
     assert isinstance(first, Panel) and isinstance(second, Panel)
     assert [line.label for line in first.lines] == ["y", "x", NULL]
     assert [line.label for line in second.lines] == ["x", NULL]
     assert list(first.lines[0].x) == [24]
     assert isinstance(points, Points) and list(points.x) == [5.0, 5.0]
+
+
+def test_what_can_be_copied_stands_beside_the_null():
+    found = dataclasses.replace(tables(), copy=scores([0.4, 0.2], 0.3))
+    text = markdown(found, summary_lines(found))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cells(row)[0] for row in rows[4:]] == [NULL, COPY]
+    assert cells(rows[5])[-3:] == ["", "", ""] and cells(rows[5])[3].startswith("0.300 [")
+    assert f"{COPY}: its contacts, copied" in text
+    ranking, first, *_ = panels(found, summary_lines(found), separation_lines(found))
+    assert list(ranking.names) == ["y", "x"] and list(ranking.levels) == [NULL, COPY]
+    assert [line.label for line in first.lines] == ["y", "x", NULL, COPY]
+    assert [line.theory for line in first.lines] == [False, False, True, False]
 
 
 def test_all_files_are_written(tmp_path):

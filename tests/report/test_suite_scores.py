@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.templates import Template
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.precision import score_chain
 from protcontact.metrics.running import ContactScores
@@ -18,11 +20,13 @@ from protcontact.report.suite_scores import (
     encoder_reach,
     longest_chains,
     read_scores,
+    score_copy,
     score_model,
     score_null,
     write_lines,
     write_scores,
 )
+from protcontact.training.copied_chains import CopiedChains
 from tests.report.suites import write_data
 
 
@@ -71,6 +75,21 @@ def test_the_null_is_scored_on_the_same_chains(data):
     scores = ContactScores()
     for batch in data.whole_chains("test"):
         scores.update(prior.scores(batch.index), batch)
+    found = {row.id: row.columns() for row in rows}
+    for row in scores.rows():
+        same(row.columns(), {name: found[row.id][name] for name in row.columns()})
+
+
+def test_the_copy_is_scored_on_the_same_chains(data):
+    prior = SeparationPrior.fit(data.whole_chains("train"))
+    row = data.rows("train")[0]
+    places = np.arange(20)
+    found = {each: [Template(row, 0.0, 0.2, 0.5, places, places)] for each in data.rows("test")}
+    copied = CopiedChains(data.store, found)
+    rows = score_copy(copied, prior, data.whole_chains("test"), bins_of(data, "test"))
+    scores = ContactScores()
+    for batch in data.whole_chains("test"):
+        scores.update(copied.scores(batch, prior), batch)
     found = {row.id: row.columns() for row in rows}
     for row in scores.rows():
         same(row.columns(), {name: found[row.id][name] for name in row.columns()})

@@ -1,5 +1,6 @@
 """What the runs of a suite say together, on numbers that can be added up by hand."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from protcontact.metrics.ranges import SeparationRange
 from protcontact.report.suite import Entry, Plan, Suite
 from protcontact.report.suite_tables import (
+    COPY,
     NULL,
     Finished,
     Tables,
@@ -65,6 +67,17 @@ def test_the_best_comes_first_and_the_null_last():
     assert (second["long/P@L low"], second["long/P@L high"]) == pytest.approx((0.2, 0.4))
     assert math.isnan(first["long/P@L sd"]) and first["long/P@L"] == pytest.approx(0.6)
     assert null["long/P@L"] == pytest.approx(0.05) and "parameters" not in null
+
+
+def test_what_can_be_copied_is_a_null_like_the_other():
+    found = dataclasses.replace(tables(), copy=scores([0.2, 0.2], 0.3))
+    assert [line["config"] for line in summary_lines(found)][2:] == [NULL, COPY]
+    line = summary_lines(found)[3]
+    assert line["long/P@L"] == pytest.approx(0.2) and "parameters" not in line
+    assert [line["config"] for line in separation_lines(found)][2:] == [NULL, COPY]
+    assert separation_lines(found)[3]["P@L"] == pytest.approx(0.3)
+    assert [line["config"] for line in length_lines(found)][2:4] == [NULL, COPY]
+    assert sum(line["config"] == COPY for line in chain_lines(found)) == 3
 
 
 def test_differences_are_taken_chain_by_chain():

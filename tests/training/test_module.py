@@ -5,14 +5,12 @@ import math
 import subprocess
 import sys
 
-import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from protcontact.data.alignment import Alignment
 from protcontact.data.splits import TEMPLATES
-from protcontact.data.templates import TemplateOptions, write_templates
 from protcontact.errors import InputError
 from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
@@ -25,6 +23,7 @@ from protcontact.training.callbacks.separation_null import SeparationNull
 from protcontact.training.checkpoint import KEY, load_model
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.module import count_parameters, warmup_cosine
+from tests.data.copying import write_first_chain
 
 
 def trainer(tmp_path, **changes):
@@ -337,17 +336,8 @@ def test_two_processes_give_the_same_digits_as_one(small_data, tmp_path):
 
 @pytest.fixture
 def templates(small_data):
-    """Every chain has the first training chain as its only template; gone after the test."""
-
-    class Program:
-        version = "99"
-
-        def align(self, queries, targets, evalue):
-            index = np.arange(25)
-            for _ in queries:
-                yield [Alignment(0, 0.01, 50.0, 0.2, 0.5, index + 2, index)]
-
-    write_templates(small_data, TemplateOptions(), Program())
+    """Every chain has one training chain as its template; gone after the test."""
+    write_first_chain(small_data)
     yield small_data / TEMPLATES
     (small_data / TEMPLATES).unlink()
 
@@ -368,9 +358,13 @@ def test_the_copy_of_the_nearest_chain_stands_beside_the_score(
     for name in ("long/P@L", "short/P@L/5"):
         value = expected.summary()[name]
         assert logged[f"test/null_copy/{name}"] == pytest.approx(value, abs=1e-6, nan_ok=True)
-    templates_gone = make_data()
-    templates.rename(templates.with_suffix(".away"))
-    again = run.test(module, templates_gone, verbose=False)[0]
-    templates.with_suffix(".away").rename(templates)
-    assert "test/null/long/P@L" in again and list(module.nulls) == ["separation"]
-    assert not any("null_copy" in name for name in again)
+
+
+def test_a_stale_file_is_refused_before_anything_is_scored(
+    make_module, make_data, templates, tmp_path
+):
+    table = pq.read_table(templates)
+    facts = json.dumps({"format": 1, "data": "other"})
+    pq.write_table(table.replace_schema_metadata({"protcontact": facts}), templates)
+    with pytest.raises(InputError, match="made for other chains or another split"):
+        trainer(tmp_path).test(make_module(), make_data())

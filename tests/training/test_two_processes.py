@@ -5,6 +5,7 @@ Starting processes is what costs the time here, so one pair of them does everyth
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 
 from protcontact.cli import main
 from protcontact.training.checkpoint import KEY, load_model
+from tests.data.copying import write_first_chain
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ("ddp", "fsdp")
@@ -111,7 +113,8 @@ def run_pair(jobs, folder):
 def folder(small_data, tmp_path_factory):
     """A config on the package's own base.yaml, with all of its callbacks, and data."""
     folder = tmp_path_factory.mktemp("two")
-    (folder / "data").symlink_to(small_data)
+    shutil.copytree(small_data, folder / "data")
+    write_first_chain(folder / "data")
     base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text())
     for callback in base["trainer"]["callbacks"]:
         if callback.get("init_args", {}).get("filename") == "last":
@@ -207,6 +210,7 @@ def test_the_same_digits_on_two_processes(one, two, verb):
     for name in (f"{stage}_scores.json", f"{stage}_chains.tsv"):
         texts = [next(each.glob(f"version_*/{name}")) for each in (run, two / f"two_{verb}")]
         assert texts[0].read_text() == texts[1].read_text()
+        assert "copy" in texts[0].read_text()
 
 
 @pytest.mark.slow
