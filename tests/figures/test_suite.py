@@ -28,7 +28,7 @@ def test_the_first_is_above_and_every_run_is_seen(ranking):
     (bars,) = axes.collections
     assert list(bars.get_segments()[0][:, 0]) == [0.29, 0.33]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["null", "mean, 95 %", "one run"]
+    assert labels == ["null", "copy", "mean, 95 %", "one run"]
 
 
 def test_every_point_has_its_name():
