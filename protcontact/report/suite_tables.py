@@ -224,10 +224,10 @@ def chain_lines(tables: Tables) -> list[dict[str, object]]:
         *((run.name, run.seed, run.scores) for run in tables.finished),
         *((name, "", scores) for name, scores in tables.nulls.items()),
     ]
-    lines: list[dict[str, object]] = [
-        {"config": name, "seed": seed, "id": chain, "length": int(row["length"])}
-        | {column: f"{row[column]:.6g}" for column in columns}
-        for name, seed, scores in every
-        for chain, row in scores.items()
-    ]
+    lines: list[dict[str, object]] = []
+    for name, seed, scores in every:
+        for chain, row in scores.items():
+            line: dict[str, object] = {"config": name, "seed": seed, "id": chain}
+            line["length"] = int(row["length"])
+            lines.append(line | {column: f"{row[column]:.6g}" for column in columns})
     return lines
