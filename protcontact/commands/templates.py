@@ -18,7 +18,7 @@ from pathlib import Path
 from protcontact.commands.split import add_threads
 from protcontact.data.homology import MMseqs
 from protcontact.data.splits import TEMPLATES
-from protcontact.data.templates import TemplateOptions, write_templates
+from protcontact.data.template_search import TemplateOptions, write_templates
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,15 +1,12 @@
 """Which training chains resemble a chain, and residue by residue, where?
 
 ``templates.parquet`` lies beside the shards: one row per chain of the data set, in the order of the
-store, with the training chains that a sensitive search finds and their alignments, as O(L) numbers.
-A chain of the train split never sees its own cluster nor a chain above the homology threshold, so
-that its templates are as remote as those of a held-out chain.
+store, with the training chains that `template_search` found and their alignments, as O(L) numbers.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,18 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from protcontact.atomic import replacing
-from protcontact.data import splitfile
 from protcontact.data.alignment import Alignment, pairs_of, runs_of
-from protcontact.data.homology import MMseqs, Threshold
-from protcontact.data.lock import exclusive
-from protcontact.data.progress import Advance, progress
-from protcontact.data.splits import TEMPLATES, read_facts, refuse_stale, split_fingerprint
+from protcontact.data.splits import TEMPLATES, split_fingerprint
 from protcontact.data.store import ROWS_PER_GROUP, ChainStore
 from protcontact.errors import InputError
 
 FORMAT = 1
 KEY = b"protcontact"  # of the facts among the file's metadata
-NOTED_EVERY = 100  # queries between two steps of the progress bar
 
 _SCHEMA = pa.schema(
     [
@@ -64,28 +56,6 @@ class Template(NamedTuple):
     coverage: float
     query_index: np.ndarray
     target_index: np.ndarray
-
-
-@dataclass(frozen=True)
-class TemplateOptions:
-    """What to look for.
-
-    Attributes:
-        evalue: Hits with a larger expectation value are left out.
-        per_chain: Most templates of a chain.
-
-    Raises:
-        InputError: If a number is out of its range.
-    """
-
-    evalue: float = 10.0
-    per_chain: int = 20
-
-    def __post_init__(self) -> None:
-        if not 0 < self.evalue < float("inf"):
-            raise InputError(f"--evalue must be a number above 0, not {self.evalue}")
-        if self.per_chain < 1:
-            raise InputError(f"--per-chain must be at least 1, not {self.per_chain}")
 
 
 class Templates:
@@ -175,117 +145,18 @@ def open_templates(store: ChainStore) -> Templates | None:
     return Templates(store) if (store.path / TEMPLATES).exists() else None
 
 
-def write_templates(folder: Path, options: TemplateOptions, mmseqs: MMseqs) -> str:
-    """Find the templates of all chains and write ``templates.parquet``, atomically.
-
-    Args:
-        folder: A prepared and split data set.
-        options: What to look for.
-        mmseqs: The search program.
-
-    Returns:
-        How many were found. An `InputError` tells that there is nothing to search, or that split
-        and chains do not belong together.
-    """
-    store = ChainStore(folder)
-    refuse_stale(store)
-    with exclusive(folder, "make it writable: the templates are written beside the chains"):
-        facts = read_facts(folder)
-        search = _Search(store, facts.threshold if facts else Threshold(), options)
-        with progress("templates", len(search.queries)) as advance:
-            found = search.run(mmseqs, advance)
-        about = {"format": FORMAT, "data": split_fingerprint(store), "mmseqs": mmseqs.version}
-        about |= {"evalue": options.evalue, "per_chain": options.per_chain}
-        _write(store.path / TEMPLATES, len(store), found, about)
-    return search.summary(found)
-
-
-class _Search:
-    """All distinct sequences against the distinct sequences of the train split.
-
-    Args:
-        store: The chains.
-        threshold: From where on two chains are homologous.
-        options: What to look for.
-
-    Raises:
-        InputError: If the train split is empty or splits.tsv lacks a chain.
-    """
-
-    def __init__(self, store: ChainStore, threshold: Threshold, options: TemplateOptions) -> None:
-        self.threshold, self.options = threshold, options
-        given = {line.id: line for line in splitfile.read_assignments(store.path)}
-        self.askers: dict[str, list[int]] = {}  # sequence -> rows of the store
-        self.trained: dict[str, int] = {}  # sequence -> the first row that has it
-        self.clusters: dict[str, set[str]] = {}  # of the training chains with a sequence
-        self.lines: list[splitfile.Assignment] = []
-        for row, (name, text) in enumerate(zip(store.ids, store.column("sequence"), strict=True)):
-            if name not in given:
-                raise InputError(
-                    f"chain {name!r} of {store.path} is in no split; the data set has changed "
-                    f"since it was divided: run `protcontact split {store.path}` again"
-                )
-            line = given[name]
-            self.lines.append(line)
-            if line.split == "excluded":
-                continue
-            self.askers.setdefault(text, []).append(row)
-            if line.split == "train":
-                self.trained.setdefault(text, row)
-                self.clusters.setdefault(text, set()).add(line.cluster)
-        if not self.trained:
-            raise InputError(
-                f"the train split of {store.path} has no chains, so there is nothing to copy from"
-            )
-        # by length: what one call of the program aligns takes about as long as the next one
-        self.queries = sorted(self.askers, key=lambda text: (len(text), text))
-        self.targets = sorted(self.trained)
-
-    def run(self, mmseqs: MMseqs, advance: Advance) -> dict[int, list[Alignment]]:
-        """Row -> its templates; their `target` is a row of the store."""
-        found: dict[int, list[Alignment]] = {}
-        hits_of = mmseqs.align(self.queries, self.targets, self.options.evalue)
-        for number, (text, hits) in enumerate(zip(self.queries, hits_of, strict=True), start=1):
-            for row in self.askers[text]:
-                found[row] = [*self._kept(row, text, hits)][: self.options.per_chain]
-            if number % NOTED_EVERY == 0 or number == len(self.queries):
-                advance((number - 1) % NOTED_EVERY + 1, "")
-        return found
-
-    def _kept(self, row: int, text: str, hits: Sequence[Alignment]) -> Iterator[Alignment]:
-        """Leave out homologues of a training chain.
-
-        Yields:
-            The others; their `target` is a row of the store.
-        """
-        line = self.lines[row]
-        for hit in hits:
-            other = self.targets[hit.target]
-            near = other == text or line.cluster in self.clusters[other]
-            if line.split == "train" and (near or self.threshold.reached(hit)):
-                continue
-            yield hit._replace(target=self.trained[other])
-
-    def summary(self, found: Mapping[int, Sequence[Alignment]]) -> str:
-        """Say for each split how many chains have a template that is so near."""
-        lines = [f"{'split':<9}{'chains':>8}" + "".join(f"{f'E < {e:g}':>11}" for e in EVALUES)]
-        for split in splitfile.SPLITS[:3]:
-            nearest = [
-                min((hit.evalue for hit in found[row]), default=float("inf"))
-                for row, line in enumerate(self.lines)
-                if line.split == split
-            ]
-            counts = "".join(f"{sum(one < limit for one in nearest):>11,}" for limit in EVALUES)
-            lines.append(f"{split:<9}{len(nearest):>8,}{counts}")
-        return "\n".join(lines)
-
-
-EVALUES = (1e-3, 0.1, 1.0)  # by which chains are counted
-
-
-def _write(
-    path: Path, chains: int, found: Mapping[int, Sequence[Alignment]], about: dict[str, Any]
+def write_file(
+    path: Path, chains: int, found: Mapping[int, Sequence[Alignment]], facts: Mapping[str, Any]
 ) -> None:
+    """Write ``templates.parquet``, atomically.
+
+    Args:
+        path: The file.
+        chains: Of the data set.
+        found: Row of a chain -> its templates, whose `target` is a row; none for other chains.
+        facts: How they were found; ``data`` is the identity of chains and split.
+    """
+    about = {"format": FORMAT, **facts}
     schema = _SCHEMA.with_metadata({KEY: json.dumps(about, sort_keys=True).encode()})
     rows = [_packed(found.get(row, ())) for row in range(chains)]
     with replacing(path) as temporary:
