@@ -4,13 +4,34 @@ Shapes: B chains, L residues (padded to the longest), C channels. Lengths in Ang
 numbers travel; the ``(B, L, L)`` labels are derived on the device that needs them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from protcontact.structure.alphabet import PADDING
 from protcontact.structure.contacts import CUTOFF
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedTemplates:
+    """Known structures that resemble the chains of a batch, residue by residue.
+
+    Attributes:
+        coordinates: ``(B, T, L, 3)`` float32, Angstrom: CB (CA for Gly) of the residue that is
+            aligned with each residue of the chain; NaN where none is, or it is unresolved.
+        evalues: ``(B, T)`` float32: templates as near as this one that chance would find; infinite
+            where there is none.
+    """
+
+    coordinates: Tensor
+    evalues: Tensor
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "AlignedTemplates":
+        """The same after a change of each tensor."""
+        return AlignedTemplates(change(self.coordinates), change(self.evalues))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +46,7 @@ class ContactBatch:
             contiguous where a crop took two windows.
         lengths: ``(B,)`` int64, length of each full sequence, before any crop.
         ids: B chain ids.
+        templates: Structures that resemble the chains, for models that look at them; else None.
 
     Raises:
         ValueError: If shapes, types or contents contradict each other.
@@ -36,6 +58,7 @@ class ContactBatch:
     index: Tensor
     lengths: Tensor
     ids: tuple[str, ...]
+    templates: AlignedTemplates | None = None
 
     def __post_init__(self) -> None:
         if self.tokens.ndim != 2 or 0 in self.tokens.shape:
@@ -55,10 +78,24 @@ class ContactBatch:
                     f"{name} must be {dtype} of shape {shape}, "
                     f"not {value.dtype} of shape {tuple(value.shape)}"
                 )
+        if self.templates is not None:
+            self._check_templates(self.templates)
         if len(self.ids) != B:
             raise ValueError(f"ids must name {B} chains, not {len(self.ids)}")
         if self.tokens.device.type == "cpu":  # looking at values would make a GPU wait
             self._check_contents()
+
+    def _check_templates(self, templates: AlignedTemplates) -> None:
+        B, L = self.tokens.shape
+        places, evalues = templates.coordinates, templates.evalues
+        T = evalues.shape[-1]
+        if places.shape != (B, T, L, 3) or evalues.shape != (B, T):
+            raise ValueError(
+                f"templates must be {(B, T, L, 3)} and {(B, T)}, "
+                f"not {tuple(places.shape)} and {tuple(evalues.shape)}"
+            )
+        if places.dtype != torch.float32 or evalues.dtype != torch.float32:
+            raise ValueError(f"templates must be float32, not {places.dtype} and {evalues.dtype}")
 
     def _check_contents(self) -> None:
         if not self.mask.any(dim=1).all():
@@ -111,16 +148,20 @@ class ContactBatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ContactBatch":
         """Return the batch on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
             for name in ("tokens", "mask", "coordinates", "index", "lengths")
         }
+        moved["templates"] = self.templates and self.templates.mapped(
+            lambda tensor: tensor.to(device, non_blocking=non_blocking)
+        )
         return replace(self, **moved)
 
     def pin_memory(self) -> "ContactBatch":
         """Return the batch in page-locked memory, for the DataLoader."""
-        pinned = {
+        pinned: dict[str, Any] = {
             name: getattr(self, name).pin_memory()
             for name in ("tokens", "mask", "coordinates", "index", "lengths")
         }
+        pinned["templates"] = self.templates and self.templates.mapped(Tensor.pin_memory)
         return replace(self, **pinned)

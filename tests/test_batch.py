@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from protcontact.batch import ContactBatch
+from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.structure.alphabet import PADDING
 from protcontact.structure.chain import Chain
 from protcontact.structure.contacts import contact_map
@@ -84,3 +84,34 @@ def test_moving_keeps_everything(batch):
 def test_refuses(batch, change, message):
     with pytest.raises(ValueError, match=message):
         replace(batch, **change)
+
+
+def with_templates(places, evalues):
+    tokens = torch.tensor([[1, 2, 3]])
+    mask, index = torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]
+    templates = AlignedTemplates(places, evalues)
+    return ContactBatch(
+        tokens, mask, torch.zeros(1, 3, 3), index, torch.tensor([3]), ("a",), templates
+    )
+
+
+def test_templates_move_with_the_batch():
+    batch = with_templates(torch.ones(1, 2, 3, 3), torch.ones(1, 2))
+    moved = batch.to("meta")
+    assert moved.templates.coordinates.is_meta and moved.templates.evalues.is_meta
+    assert moved.templates.coordinates.shape == (1, 2, 3, 3)
+    assert batch.to("cpu").templates.evalues.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("places", "evalues", "message"),
+    [
+        (torch.ones(1, 2, 4, 3), torch.ones(1, 2), "templates must be"),
+        (torch.ones(1, 2, 3, 3), torch.ones(1, 3), "templates must be"),
+        (torch.ones(1, 2, 3, 3).double(), torch.ones(1, 2), "float32"),
+        (torch.ones(1, 2, 3, 3), torch.ones(1, 2).double(), "float32"),
+    ],
+)
+def test_templates_of_other_shapes_are_refused(places, evalues, message):
+    with pytest.raises(ValueError, match=message):
+        with_templates(places, evalues)

@@ -6,22 +6,34 @@ glob patterns and tar archives. For each chain DIR gets NAME.rr (CASP format), N
 NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its scores. report.tsv has a
 line for every input, with the reason where there is no prediction.
 
+A model that looks at templates needs the data set that it was trained on (--templates DATA): the
+inputs are searched against its training chains with MMseqs2. Without, it predicts from the sequence
+alone, and says so.
+
 Examples:
   protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted
   protcontact predict --checkpoint best.ckpt --input 1abc.cif structures/ --out predicted
+  protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted --templates data
 """
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from protcontact.batch import AlignedTemplates
 from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
+from protcontact.data.homology import MMseqs
 from protcontact.data.progress import progress
+from protcontact.data.store import ChainStore
+from protcontact.data.template_search import TemplateOptions, find_templates
+from protcontact.data.templates import aligned_template, padded_templates
 from protcontact.errors import InputError
 from protcontact.metrics.running import ContactScores
+from protcontact.models.contract import ContactModel, TemplateHead
 from protcontact.report.prediction import Outcome, predict_all, write_report
-from protcontact.report.targets import read_targets
+from protcontact.report.targets import Target, read_targets
 from protcontact.training.checkpoint import load_model
 
 
@@ -32,6 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--input", required=True, nargs="+", metavar="INPUT", help="FASTA or structures")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for what is predicted")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add("--templates", type=Path, metavar="DATA", help="data set of the training, for templates")
+    add(
+        "--per-chain",
+        type=int,
+        default=4,
+        metavar="N",
+        help="templates of a chain, as many as in training (default: %(default)s)",
+    )
     add(
         "--allow-ca-only",
         action="store_true",
@@ -62,8 +82,11 @@ def run(args: argparse.Namespace) -> int:
     if not targets:
         reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
         raise InputError(f"no input has a protein sequence to predict; the first: {reason}")
+    templates = _templates(model, args, targets)
     with progress("predicting", len(targets)) as advance:
-        outcomes = predict_all(model, targets, args.out, args.device, advance)
+        outcomes = predict_all(
+            model, targets, args.out, args.device, advance, lambda target: templates[target.name]
+        )
     write_report(args.out / "report.tsv", outcomes, failed)
     _print_scores(outcomes)
     missing = [row for row in outcomes if row.problem]
@@ -71,6 +94,38 @@ def run(args: argparse.Namespace) -> int:
     if missing or failed:
         print(f"{len(missing) + len(failed)} without prediction, see {args.out / 'report.tsv'}")
     return 1 if missing or failed else 0
+
+
+def _templates(
+    model: ContactModel, args: argparse.Namespace, targets: Sequence[Target]
+) -> dict[str, AlignedTemplates | None]:
+    """Search the training chains for what resembles the targets.
+
+    Raises:
+        InputError: If the model looks at no templates, or they cannot be searched.
+    """
+    looks = isinstance(model.head, TemplateHead)
+    if args.templates is None:
+        if looks:
+            print("the model looks at templates, and there are none without --templates DATA")
+        return dict.fromkeys(target.name for target in targets)
+    if not looks:
+        raise InputError(
+            f"the {type(model.head).__name__} of {args.checkpoint} looks at no templates; "
+            "leave out --templates"
+        )
+    store = ChainStore(args.templates)
+    options = TemplateOptions(per_chain=args.per_chain)
+    sequences = [target.chain.sequence for target in targets]
+    found = find_templates(sequences, store, options, MMseqs())
+    return {
+        target.name: padded_templates(
+            [[aligned_template(one, store, len(target.chain)) for one in own]],
+            len(target.chain),
+            args.per_chain,
+        )
+        for target, own in zip(targets, found, strict=True)
+    }
 
 
 def _print_scores(outcomes: list[Outcome]) -> None:

@@ -21,7 +21,13 @@ from protcontact.data import splitfile
 from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket, crop
 from protcontact.data.splits import refuse_stale, split_fingerprint
 from protcontact.data.store import ChainStore
-from protcontact.data.templates import open_templates
+from protcontact.data.templates import (
+    Aligned,
+    Templates,
+    aligned_template,
+    open_templates,
+    padded_templates,
+)
 from protcontact.errors import InputError
 from protcontact.structure.alphabet import PADDING
 
@@ -36,6 +42,7 @@ class Piece:
         codes: ``(L,)`` letters as integers.
         coordinates: ``(L, 3)`` float32, Angstrom, NaN where unresolved.
         index: ``(L,)`` places in the full sequence.
+        templates: E-value and ``(L, 3)`` float32 aligned coordinates of each template.
     """
 
     id: str
@@ -43,10 +50,17 @@ class Piece:
     codes: np.ndarray
     coordinates: np.ndarray
     index: np.ndarray
+    templates: tuple[Aligned, ...] = ()
 
 
-def collate(pieces: list[Piece], multiple: int = 1) -> ContactBatch:
-    """Pad pieces to the longest of them, and on to the next multiple of `multiple` residues."""
+def collate(pieces: list[Piece], multiple: int = 1, templates: int = 0) -> ContactBatch:
+    """Pad pieces to the longest of them, and on to the next multiple of `multiple` residues.
+
+    Args:
+        pieces: The chains.
+        multiple: Of residues.
+        templates: T, how many of each chain; with 0 the batch has none.
+    """
     B, L = len(pieces), max(len(piece.codes) for piece in pieces)
     L += -L % multiple
     tokens = torch.full((B, L), PADDING, dtype=torch.int64)
@@ -59,7 +73,9 @@ def collate(pieces: list[Piece], multiple: int = 1) -> ContactBatch:
         index[row, :shown] = torch.from_numpy(piece.index)
     lengths = torch.tensor([piece.length for piece in pieces])
     ids = tuple(piece.id for piece in pieces)
-    return ContactBatch(tokens, tokens != PADDING, coordinates, index, lengths, ids)
+    shown_templates = [piece.templates for piece in pieces]
+    aligned = padded_templates(shown_templates, L, templates) if templates else None
+    return ContactBatch(tokens, tokens != PADDING, coordinates, index, lengths, ids, aligned)
 
 
 class ContactDataset(Dataset):
@@ -70,19 +86,27 @@ class ContactDataset(Dataset):
         crop_size: Longest crop in training.
         far_crops: Probability that a crop consists of two windows.
         multiple: Padded lengths are multiples of it.
+        templates: The templates of each row, and how many of them a batch shows; None for none.
     """
 
     def __init__(
-        self, store: ChainStore, crop_size: int, far_crops: float, multiple: int = 1
+        self,
+        store: ChainStore,
+        crop_size: int,
+        far_crops: float,
+        multiple: int = 1,
+        templates: tuple[Templates, int] | None = None,
     ) -> None:
         self.store = store
         self.crop_size = crop_size
         self.far_crops = far_crops
         self.multiple = multiple
+        self.templates = templates
 
     def __getitem__(self, planned: PlannedBatch) -> ContactBatch:
         """Read, crop and pad the planned rows."""
-        return collate([self._piece(row, planned.seed) for row in planned.rows], self.multiple)
+        pieces = [self._piece(row, planned.seed) for row in planned.rows]
+        return collate(pieces, self.multiple, self.templates[1] if self.templates else 0)
 
     def _piece(self, row: int, seed: tuple[int, int] | None) -> Piece:
         codes, coordinates = self.store.arrays(row)
@@ -91,7 +115,15 @@ class ContactDataset(Dataset):
         if seed is not None:
             random = np.random.default_rng((*seed, row))
             index = crop(length, self.crop_size, self.far_crops, random)
-        return Piece(self.store.ids[row], length, codes[index], coordinates[index], index)
+        found = self._aligned(row, length, index)
+        return Piece(self.store.ids[row], length, codes[index], coordinates[index], index, found)
+
+    def _aligned(self, row: int, length: int, index: np.ndarray) -> tuple[Aligned, ...]:
+        if self.templates is None:
+            return ()
+        templates, count = self.templates
+        whole = (aligned_template(one, self.store, length) for one in templates[row][:count])
+        return tuple((evalue, places[index]) for evalue, places in whole)
 
 
 class WholeChains(Sequence[ContactBatch]):
@@ -195,6 +227,8 @@ class ContactDataModule(pl.LightningDataModule):
         length_multiple: Batches are padded to multiples of it, for compiled models and tensor
             cores. Padded pairs of an epoch on natural lengths with the defaults: 1.9 % with 1,
             4.2 % with 8, 6.7 % with 16. Budgets count the pairs before that.
+        templates_per_chain: Structures of the train split that resemble a chain, to be shown with
+            it; ``protcontact templates`` finds them.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -210,13 +244,18 @@ class ContactDataModule(pl.LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         length_multiple: int = 1,
+        templates_per_chain: int = 0,
     ) -> None:
         super().__init__()
-        if min(pair_budget, eval_pair_budget, crop_size, length_multiple) < 1 or workers < 0:
+        if min(pair_budget, eval_pair_budget, crop_size, length_multiple) < 1:
             raise ValueError(
-                "pair_budget, eval_pair_budget, crop_size and length_multiple must be >= 1 and "
-                f"workers >= 0, not {pair_budget}, {eval_pair_budget}, {crop_size}, "
-                f"{length_multiple} and {workers}"
+                "pair_budget, eval_pair_budget, crop_size and length_multiple must be >= 1, "
+                f"not {pair_budget}, {eval_pair_budget}, {crop_size} and {length_multiple}"
+            )
+        if min(workers, templates_per_chain) < 0:
+            raise ValueError(
+                "workers and templates_per_chain must be >= 0, "
+                f"not {workers} and {templates_per_chain}"
             )
         if not 0.0 <= far_crops <= 1.0:
             raise ValueError(f"far_crops must lie in [0, 1], not {far_crops}")
@@ -226,6 +265,7 @@ class ContactDataModule(pl.LightningDataModule):
         self.crop_size = crop_size
         self.far_crops = far_crops
         self.length_multiple = length_multiple
+        self.templates_per_chain = templates_per_chain
         self.workers = workers
         self.seed = seed
         self._rows: dict[str, list[int]] = {}
@@ -234,7 +274,8 @@ class ContactDataModule(pl.LightningDataModule):
         """Open the data set and look up which row belongs to which split.
 
         Raises:
-            InputError: If a chain is in no split, or the split was made for other chains.
+            InputError: If a chain is in no split, the split was made for other chains, or
+                templates are to be shown and there are none.
         """
         self.store = ChainStore(self.path)
         refuse_stale(self.store)
@@ -248,6 +289,11 @@ class ContactDataModule(pl.LightningDataModule):
                 )
             self._rows.setdefault(splits[name], []).append(row)
         self.templates = open_templates(self.store)
+        if self.templates is None and self.templates_per_chain > 0:
+            raise InputError(
+                f"{self.path} has no templates; find them with `protcontact templates {self.path}`"
+                ", or set --data.templates_per_chain 0"
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -306,11 +352,13 @@ class ContactDataModule(pl.LightningDataModule):
 
     def whole_chain(self, row: int) -> ContactBatch:
         """One full chain as a batch of one."""
-        dataset = ContactDataset(self.store, self.crop_size, self.far_crops)
-        return dataset[PlannedBatch((row,), None)]
+        return self._dataset(1)[PlannedBatch((row,), None)]
 
-    def _dataset(self) -> ContactDataset:
-        return ContactDataset(self.store, self.crop_size, self.far_crops, self.length_multiple)
+    def _dataset(self, multiple: int | None = None) -> ContactDataset:
+        count = self.templates_per_chain
+        shown = (self.templates, count) if self.templates is not None and count else None
+        multiple = multiple or self.length_multiple
+        return ContactDataset(self.store, self.crop_size, self.far_crops, multiple, shown)
 
     def train_dataloader(self) -> ResumableLoader:
         """Crops of the train split."""

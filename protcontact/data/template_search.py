@@ -16,7 +16,7 @@ from protcontact.data.lock import exclusive
 from protcontact.data.progress import Advance, progress
 from protcontact.data.splits import TEMPLATES, read_facts, refuse_stale, split_fingerprint
 from protcontact.data.store import ChainStore
-from protcontact.data.templates import write_file
+from protcontact.data.templates import Template, write_file
 from protcontact.errors import InputError
 
 NOTED_EVERY = 100  # queries between two steps of the progress bar
@@ -43,6 +43,47 @@ class TemplateOptions:
             raise InputError(f"--evalue must be a number above 0, not {self.evalue}")
         if self.per_chain < 1:
             raise InputError(f"--per-chain must be at least 1, not {self.per_chain}")
+
+
+def find_templates(
+    sequences: Sequence[str], store: ChainStore, options: TemplateOptions, mmseqs: MMseqs
+) -> list[list[Template]]:
+    """Find the templates of new sequences among the training chains of a data set.
+
+    Args:
+        sequences: Of any chains; a training chain finds itself.
+        store: A prepared and split data set.
+        options: What to look for.
+        mmseqs: The search program.
+
+    Returns:
+        The templates of each sequence, the nearest first.
+
+    Raises:
+        InputError: If the data set has no training chains.
+    """
+    given = {line.id: line for line in splitfile.read_assignments(store.path)}
+    trained: dict[str, int] = {}
+    for row, (name, text) in enumerate(zip(store.ids, store.column("sequence"), strict=True)):
+        if name in given and given[name].split == "train":
+            trained.setdefault(text, row)
+    if not trained:
+        raise InputError(
+            f"the train split of {store.path} has no chains, so there are no templates in it"
+        )
+    targets = sorted(trained)
+    return [
+        [_template(hit._replace(target=trained[targets[hit.target]])) for hit in hits]
+        for hits in (
+            found[: options.per_chain] for found in mmseqs.align(sequences, targets, options.evalue)
+        )
+    ]
+
+
+def _template(hit: Alignment) -> Template:
+    return Template(
+        hit.target, hit.evalue, hit.identity, hit.coverage, hit.query_index, hit.target_index
+    )
 
 
 def write_templates(folder: Path, options: TemplateOptions, mmseqs: MMseqs) -> str:

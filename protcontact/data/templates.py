@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from protcontact.atomic import replacing
+from protcontact.batch import AlignedTemplates
 from protcontact.data.alignment import Alignment, pairs_of, runs_of
 from protcontact.data.splits import TEMPLATES, split_fingerprint
 from protcontact.data.store import ROWS_PER_GROUP, ChainStore
@@ -143,6 +145,36 @@ class Templates:
 def open_templates(store: ChainStore) -> Templates | None:
     """Open the templates of a data set; None if it has none. Refuses what `Templates` refuses."""
     return Templates(store) if (store.path / TEMPLATES).exists() else None
+
+
+Aligned = tuple[float, np.ndarray]  # E-value; (L, 3) float32, NaN where nothing is aligned
+
+
+def aligned_template(template: Template, store: ChainStore, length: int) -> Aligned:
+    """Coordinates of a template at the residues of a chain of `length` residues."""
+    _, known = store.arrays(template.row)
+    places = np.full((length, 3), np.nan, dtype=np.float32)
+    places[template.query_index] = known[template.target_index]
+    return template.evalue, places
+
+
+def padded_templates(
+    found: Sequence[Sequence[Aligned]], length: int, count: int
+) -> AlignedTemplates:
+    """Put the templates of several chains into one shape.
+
+    Args:
+        found: Of each chain, the nearest first.
+        length: L, residues to pad to.
+        count: T, how many of a chain are shown.
+    """
+    places = torch.full((len(found), count, length, 3), float("nan"))
+    evalues = torch.full((len(found), count), float("inf"))
+    for row, own in enumerate(found):
+        for place, (evalue, coordinates) in enumerate(own[:count]):
+            places[row, place, : len(coordinates)] = torch.from_numpy(coordinates)
+            evalues[row, place] = evalue
+    return AlignedTemplates(places, evalues)
 
 
 def write_file(

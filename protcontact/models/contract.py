@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from protcontact.batch import ContactBatch
+from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.errors import InputError
 from protcontact.structure.contacts import CUTOFF
 
@@ -134,6 +134,20 @@ class DistanceHead(PairHead):
         return distogram if draw else self.contact_logits(distogram)
 
 
+class TemplateHead(PairHead):
+    """Vectors of residues, and structures that resemble the chain, to a logit for each pair."""
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        index: Tensor | None = None,
+        templates: AlignedTemplates | None = None,
+    ) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L)``; without templates, what the sequence says."""
+
+
 def checked_edges(edges: Sequence[float]) -> tuple[float, ...]:
     """Edges of distance bins, if they can be those of a `DistanceHead`.
 
@@ -209,7 +223,8 @@ class ContactModel(nn.Module):
             x = self.encoder(*residues)
             if draw and isinstance(self.head, DistanceHead):
                 return Drawn(x, self.head(x, batch.mask, batch.index, draw=True))
-            logits = self.head(x, batch.mask, batch.index)
+            more = (batch.templates,) if isinstance(self.head, TemplateHead) else ()
+            logits = self.head(x, batch.mask, batch.index, *more)
             return Drawn(x, logits) if draw else logits
         visitor = self.head.visitor()
         x = self.encoder(*residues, visitor=visitor)

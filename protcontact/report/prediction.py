@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from protcontact.atomic import replacing, write_text
-from protcontact.batch import ContactBatch
+from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.figures.contact_map import draw_contact_map
 from protcontact.metrics.precision import ChainScores, score_batch
 from protcontact.models.contract import ContactModel
@@ -42,8 +42,8 @@ class Outcome:
     scores: ChainScores | None = None
 
 
-def as_batch(target: Target) -> ContactBatch:
-    """One full chain as a batch of one."""
+def as_batch(target: Target, templates: AlignedTemplates | None = None) -> ContactBatch:
+    """One full chain as a batch of one, with the templates of this one."""
     chain = target.chain
     L = len(chain)
     return ContactBatch(
@@ -53,6 +53,7 @@ def as_batch(target: Target) -> ContactBatch:
         torch.arange(L)[None],
         torch.tensor([L]),
         (target.name,),
+        templates,
     )
 
 
@@ -68,6 +69,7 @@ def predict_all(
     out: Path,
     device: str = "cpu",
     advance: Callable[[int, str], None] = lambda items, note: None,
+    templates: Callable[[Target], AlignedTemplates | None] = lambda target: None,
 ) -> list[Outcome]:
     """Predict every target and write its files.
 
@@ -77,6 +79,7 @@ def predict_all(
         out: Existing folder.
         device: Where the model is.
         advance: Told after each target.
+        templates: Structures that resemble a target, for models that look at them.
 
     Returns:
         One outcome per target, in order.
@@ -86,7 +89,7 @@ def predict_all(
     """
     outcomes = []
     for target in targets:
-        batch = as_batch(target)
+        batch = as_batch(target, templates(target))
         try:
             logits = predict(model, batch, device)
         except RuntimeError as error:

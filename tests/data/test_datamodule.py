@@ -12,9 +12,12 @@ from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import ChainStore, write_store
+from protcontact.data.template_search import TemplateOptions, write_templates
+from protcontact.data.templates import Templates
 from protcontact.errors import InputError
 from protcontact.structure.alphabet import PADDING, decode
 from tests.data.chains import random_chain
+from tests.data.copying import StandIn
 
 
 @pytest.fixture
@@ -32,6 +35,13 @@ def data(folder):
     module = ContactDataModule(str(folder), pair_budget=4000, eval_pair_budget=20000, crop_size=40)
     module.setup("fit")
     return module
+
+
+@pytest.fixture
+def small_templates(folder):
+    write_templates(folder, TemplateOptions(), StandIn())
+    reader = Templates(ChainStore(folder))
+    return folder, [reader[row] for row in range(len(reader))]
 
 
 def test_evaluation_shows_every_chain_whole_and_unchanged(data):
@@ -247,3 +257,46 @@ def test_an_epoch_does_not_go_on_with_other_steps(data):
     data.trainer = trainer_of()
     with pytest.raises(InputError, match="on 1 processes with 2 batches per step each"):
         data.loader("train", training=True).load_state_dict(state)
+
+
+def test_templates_are_shown_with_their_chains(small_templates):
+    folder, found = small_templates
+    module = ContactDataModule(str(folder), pair_budget=4000, crop_size=20, templates_per_chain=2)
+    module.setup("fit")
+    seen = 0
+    for batch in module.train_dataloader():
+        assert batch.templates.coordinates.shape[:2] == (len(batch), 2)
+        for place, name in enumerate(batch.ids):
+            row = module.store.ids.index(name)
+            expected = found[row][:2]
+            assert batch.templates.evalues[place].isfinite().sum() == len(expected)
+            for number, template in enumerate(expected):
+                whole = np.full((module.store.lengths[row], 3), np.nan, dtype=np.float32)
+                known = module.store.arrays(template.row)[1]
+                whole[template.query_index] = known[template.target_index]
+                shown = int(batch.mask[place].sum())
+                places = batch.templates.coordinates[place, number]
+                np.testing.assert_array_equal(
+                    places[:shown], whole[batch.index[place, :shown].numpy()]
+                )
+                assert places[shown:].isnan().all()
+                seen += 1
+    assert seen > 0
+    assert module.whole_chain(0).templates is not None
+
+
+def test_without_being_asked_no_templates_are_shown(small_templates):
+    module = ContactDataModule(str(small_templates[0]))
+    module.setup("fit")
+    assert module.whole_chain(0).templates is None
+
+
+def test_templates_that_are_not_there_are_asked_for(folder):
+    module = ContactDataModule(str(folder), templates_per_chain=2)
+    with pytest.raises(InputError, match="protcontact templates"):
+        module.setup("fit")
+
+
+def test_templates_cannot_be_fewer_than_none():
+    with pytest.raises(ValueError, match="templates_per_chain must be >= 0"):
+        ContactDataModule(templates_per_chain=-1)

@@ -10,7 +10,7 @@ import pytest
 from protcontact.data.homology import Threshold
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import ChainStore
-from protcontact.data.template_search import TemplateOptions, write_templates
+from protcontact.data.template_search import TemplateOptions, find_templates, write_templates
 from protcontact.data.templates import TEMPLATES, Templates
 from protcontact.errors import InputError
 from tests.data.copying import StandIn, divide, found, write, write_eight
@@ -103,3 +103,14 @@ def test_refuses_a_data_set_without_training_chains_or_with_unknown_ones(folder)
     write_assignments(folder / "splits.tsv", [Assignment("c0", "train", "k", 9)])
     with pytest.raises(InputError, match="chain 'c1' .* is in no split"):
         write(folder)
+
+
+def test_new_sequences_find_training_chains_alone(folder):
+    stand_in = StandIn()
+    store = ChainStore(folder)
+    found = find_templates(["A" * 30, "C" * 9], store, TemplateOptions(per_chain=2), stand_in)
+    assert [[one.row for one in own] for own in found] == [[0, 1], [0, 1]]  # the shortest first
+    assert set(stand_in.asked[1]) == {store.column("sequence")[row] for row in (0, 1, 2, 3)}
+    divide(folder, ("val",) * 8)
+    with pytest.raises(InputError, match="train split"):
+        find_templates(["A"], ChainStore(folder), TemplateOptions(), stand_in)

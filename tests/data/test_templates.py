@@ -1,13 +1,23 @@
 """Templates are read row by row, and refused where they do not belong."""
 
 import json
+import math
 import pickle
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from protcontact.data.store import ChainStore, write_store
-from protcontact.data.templates import KEY, TEMPLATES, Templates, open_templates
+from protcontact.data.templates import (
+    KEY,
+    TEMPLATES,
+    Template,
+    Templates,
+    aligned_template,
+    open_templates,
+    padded_templates,
+)
 from protcontact.errors import InputError
 from tests.data.chains import random_chain
 from tests.data.copying import SPLITS, divide, write, write_eight
@@ -95,3 +105,18 @@ def test_refuses_runs_that_do_not_fit(folder):
     )
     with pytest.raises(InputError, match="damaged .*runs instead of"):
         Templates(ChainStore(folder))[4]
+
+
+def test_a_template_stands_where_it_is_aligned(folder):
+    store = ChainStore(folder)
+    template = Template(2, 0.5, 0.2, 0.8, np.array([1, 2, 6]), np.array([0, 1, 3]))
+    evalue, places = aligned_template(template, store, 8)
+    known = store.arrays(2)[1]
+    assert evalue == 0.5 and places.shape == (8, 3)
+    np.testing.assert_array_equal(places[[1, 2, 6]], known[[0, 1, 3]])
+    assert np.isnan(places[[0, 3, 4, 5, 7]]).all()
+    padded = padded_templates([[(evalue, places)], [], [(evalue, places[:4])] * 3], 10, 2)
+    assert padded.coordinates.shape == (3, 2, 10, 3)
+    assert padded.evalues.tolist() == [[0.5, math.inf], [math.inf] * 2, [0.5, 0.5]]
+    np.testing.assert_array_equal(padded.coordinates[0, 0, :8].numpy(), places)
+    assert padded.coordinates[1].isnan().all() and padded.coordinates[0, 0, 8:].isnan().all()

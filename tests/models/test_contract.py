@@ -7,12 +7,13 @@ import itertools
 import pytest
 import torch
 
-from protcontact.batch import ContactBatch
+from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.models.contract import (
     ContactModel,
     DistanceHead,
     Encoder,
     PairHead,
+    TemplateHead,
     checked_edges,
     default_index,
 )
@@ -106,7 +107,11 @@ def test_gradient_reaches_every_parameter(encoder, head):
     model = ContactModel(encoder, type(head)(encoder.out_channels).double().train())
     wake(model)
     tokens, mask = random_tokens([40, 17])
-    logits = model.head(encoder(tokens, mask), mask)
+    more = ()
+    if isinstance(model.head, TemplateHead):
+        places = torch.randn(2, 2, 40, 3) * 5
+        more = (None, AlignedTemplates(places, torch.rand(2, 2)))
+    logits = model.head(encoder(tokens, mask), mask, *more)
     (logits * torch.randn_like(logits).triu()).sum().backward()
     silent = [
         name

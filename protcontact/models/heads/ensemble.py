@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from protcontact.models.contract import MapHead, PairHead
+from protcontact.batch import AlignedTemplates
+from protcontact.models.contract import MapHead, PairHead, TemplateHead
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.pairing import at_least_float32
 
 
-class HeadEnsemble(PairHead):
+class HeadEnsemble(TemplateHead):
     """Mean of the logits of several heads.
 
     Args:
@@ -40,11 +41,17 @@ class HeadEnsemble(PairHead):
             )
         self.members = nn.ModuleList(heads)
 
-    def forward(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """``(B, L, C), (B, L), (B, L) -> (B, L, L)``."""
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        index: Tensor | None = None,
+        templates: AlignedTemplates | None = None,
+    ) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L)``; templates go to members that look at them."""
         parts = x.split(self.widths, dim=-1)
-        logits = [
-            at_least_float32(head(part, mask, index))
-            for head, part in zip(self.members, parts, strict=True)
-        ]
+        logits = []
+        for head, part in zip(self.members, parts, strict=True):
+            more = (templates,) if isinstance(head, TemplateHead) else ()
+            logits.append(at_least_float32(head(part, mask, index, *more)))
         return torch.stack(logits).mean(dim=0)

@@ -73,10 +73,21 @@ class ResidualTrunk(PairHead):
         self.bias = SeparationEmbedding(self.outputs)
         nn.init.constant_(self.bias.vectors.weight, -3.0)  # contacts are about 1 pair in 20
 
-    def draw(self, x: Tensor, mask: Tensor, index: Tensor | None = None) -> Tensor:
-        """``(B, L, C), (B, L), (B, L) -> (B, L, L, N)``, symmetric in the residues."""
+    def draw(
+        self, x: Tensor, mask: Tensor, index: Tensor | None = None, more: Tensor | None = None
+    ) -> Tensor:
+        """``(B, L, C), (B, L), (B, L) -> (B, L, L, N)``, symmetric in the residues.
+
+        Args:
+            x: Vectors of residues.
+            mask: Where there is one.
+            index: Places in the full sequence.
+            more: ``(B, M, M, channels)``, what is known of the cells besides; at padding anything.
+        """
         index = default_index(mask) if index is None else index
         z, cells = self.features(x, mask, index)
+        if more is not None:
+            z = z + more.to(z.dtype) * cells
         for block in self.blocks:
             z = block(z, cells)
         cells_drawn = at_least_float32(self.logits(self.norm(z)))
