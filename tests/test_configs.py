@@ -18,6 +18,7 @@ from protcontact.training.callbacks import GradientFlow
 from protcontact.training.checkpoint import KEY
 from protcontact.training.module import ContactModule, count_parameters
 from tests.data.chains import random_chain
+from tests.data.copying import write_first_chain
 from tests.models.pretrained.small import small_file
 
 ROOT = Path(__file__).parents[1] / "configs"
@@ -87,6 +88,7 @@ def data(tmp_path_factory):
     splits = ["train", "train", "train", "val", "test", "test"]
     rows = [Assignment(c.id, s, c.id, len(c)) for c, s in zip(chains, splits, strict=True)]
     write_assignments(folder / "splits.tsv", rows)
+    write_first_chain(folder)  # for those that show templates
     (folder / "one.fasta").write_text(f">one\n{chains[0].sequence}\n")
     return folder
 

@@ -1,26 +1,36 @@
 """``protcontact predict`` as a user calls it."""
 
+import numpy as np
 import pytest
 import torch
 
 from protcontact.cli import main
+from protcontact.commands import predict as verb
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
+from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.training.checkpoint import FORMAT, KEY, describe
+from tests.data.copying import StandIn, write_eight
 from tests.data.files import pdb_text
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
+    return save(tmp_path / "model.ckpt", Bilinear)
+
+
+def save(path, head):
     encoder = BiLSTM(channels=4, layers=1)
-    model = ContactModel(encoder, Bilinear(encoder.out_channels))
+    model = ContactModel(encoder, head(encoder.out_channels))
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter)
     content = {
         KEY: {"format": FORMAT, "encoder": describe(encoder), "head": describe(model.head)},
         "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
     }
-    torch.save(content, tmp_path / "model.ckpt")
-    return tmp_path / "model.ckpt"
+    torch.save(content, path)
+    return path
 
 
 def predict(checkpoint, source, out, *more):
@@ -95,3 +105,27 @@ def test_folder_that_cannot_be_written(checkpoint, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "file" / "out") == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_templates_are_searched_among_the_training_chains(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(verb, "MMseqs", StandIn)  # the program itself: test_templates.py
+    checkpoint = save(tmp_path / "template.ckpt", TemplateResNet)
+    data = tmp_path / "data"
+    data.mkdir()
+    write_eight(data)
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQRSTVWYACDE\n")
+    found = {}
+    for name, more in {"without": (), "one": (1,), "two": (2,)}.items():
+        words = ["--templates", data, "--per-chain", *more] if more else []
+        assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / name, *words) == 0
+        told = capsys.readouterr().out
+        assert ("none without --templates DATA" in told) == (name == "without")
+        found[name] = np.load(tmp_path / name / "one.npz")["scores"]
+    assert abs(found["one"] - found["without"]).max() > 1e-3
+    assert abs(found["two"] - found["one"]).max() > 1e-3
+
+
+def test_templates_for_a_model_that_looks_at_none_are_refused(checkpoint, tmp_path, capsys):
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n")
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out", "--templates", tmp_path) == 2
+    assert "Bilinear" in capsys.readouterr().err
