@@ -47,7 +47,8 @@ def test_a_dead_process_ends_the_job_and_the_others(exits, capsys):
     watch = RankWatch()
     watch.watch(trainer)
     wait_for(lambda: exits)
-    watch._trainer = None
+    with watch._lock:  # not while it looks: a look that outlives the test would end pytest
+        watch._trainer = None
     assert exits[0] == 1
     died = trainer.strategy.launcher.procs[1].pid
     assert f"rank 2 (process {died}) has failed with status 3" in capsys.readouterr().err
