@@ -73,6 +73,8 @@ class _Subject:
     reach_chains: list[ContactBatch]
     runner: Runner
     planning: threading.Lock = field(default_factory=threading.Lock)
+    # one run at a time: measuring switches settings that are those of the whole process
+    scoring: threading.Lock = field(default_factory=threading.Lock)
 
     def measure(self, run: Run, plan: Plan) -> Failed | None:
         """Measure the time of a config's steps and plan their number."""
@@ -96,11 +98,12 @@ class _Subject:
             return failed(run, f"it ended after {cost['steps']} of {run.steps} steps")
         checkpoint = run.folder / "last.ckpt"
         try:
-            model = load_model(checkpoint)
-            refuse_broken(model)
-            batches = self.data.whole_chains(self.suite.split)
-            rows = score_model(model, batches, self.bins)
-            reach = encoder_reach(model, self.reach_chains)
+            with self.scoring:
+                model = load_model(checkpoint)
+                refuse_broken(model)
+                batches = self.data.whole_chains(self.suite.split)
+                rows = score_model(model, batches, self.bins)
+                reach = encoder_reach(model, self.reach_chains)
         except ValueError as error:  # weights or scores that are not numbers
             return failed(run, str(error))
         write_scores(run.folder / "chains.csv", rows)

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import time
 
 import pytest
 
 from protcontact.errors import InputError
+from protcontact.report import suite_compare
 from protcontact.report.suite import read_suite
 from protcontact.report.suite_compare import compare, machine
 from protcontact.report.suite_tables import COPY
@@ -124,6 +126,22 @@ def test_two_at_a_time_give_the_same(tmp_path, data):
     two.mkdir()
     tables = [go(one, data, Pretender(data)).table, go(two, data, Pretender(data), jobs=2).table]
     assert tables[0] == tables[1]
+
+
+def test_runs_are_scored_one_after_the_other(tmp_path, data, monkeypatch):
+    """What is measured switches settings of the whole process, as whether cuDNN is used."""
+    inside, most = [], []
+
+    def reach(model, chains):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return 1.0
+
+    monkeypatch.setattr(suite_compare, "encoder_reach", reach)
+    assert go(tmp_path, data, Pretender(data), jobs=2).failures == []
+    assert most == [1] * len(most) and len(most) > 1
 
 
 def test_ctrl_c_ends_what_runs_and_keeps_what_is_finished(tmp_path, data):
