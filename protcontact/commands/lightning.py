@@ -305,12 +305,6 @@ def _bases(config: Path) -> list[Path]:
     return [place for place in places if place.is_file()]
 
 
-def _only(verb: str) -> type[ContactCLI]:
-    """The CLI with this verb alone: each one's options take a tenth of a second to collect."""
-    chosen = {verb: ContactCLI.subcommands()[verb]}
-    return type(ContactCLI.__name__, (ContactCLI,), {"subcommands": staticmethod(lambda: chosen)})
-
-
 def run(verb: str, arguments: list[str]) -> int:
     """Run one verb of the Lightning CLI.
 
@@ -331,7 +325,7 @@ def run(verb: str, arguments: list[str]) -> int:
         warnings.filterwarnings("ignore", noise)
     parser_kwargs = {"exit_on_error": False, "prog": "protcontact"}
     try:
-        _only(verb)(
+        ContactCLI(
             ContactModule,
             ContactDataModule,
             save_config_callback=LogConfig,

@@ -104,7 +104,7 @@ def _templates(
     Raises:
         InputError: If the model looks at no templates, or they cannot be searched.
     """
-    looks = isinstance(model.head, TemplateHead)
+    looks = isinstance(model.head, TemplateHead) and model.head.looks
     if args.templates is None:
         if looks:
             print("the model looks at templates, and there are none without --templates DATA")

@@ -135,7 +135,13 @@ class DistanceHead(PairHead):
 
 
 class TemplateHead(PairHead):
-    """Vectors of residues, and structures that resemble the chain, to a logit for each pair."""
+    """Vectors of residues, and structures that resemble the chain, to a logit for each pair.
+
+    Attributes:
+        looks: Whether it looks at templates, if it is given any.
+    """
+
+    looks: bool = True
 
     @abstractmethod
     def forward(

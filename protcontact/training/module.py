@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -25,7 +26,13 @@ from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
 from protcontact.models.compiled import compile_in_place
-from protcontact.models.contract import ContactModel, DistanceHead, Encoder, PairHead
+from protcontact.models.contract import (
+    ContactModel,
+    DistanceHead,
+    Encoder,
+    PairHead,
+    TemplateHead,
+)
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.checkpoint import FORMAT, KEY, describe
 from protcontact.training.copied_chains import CopiedChains
@@ -109,7 +116,13 @@ class ContactModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Note which sequences are trained on, and open what can be copied."""
         self._null_of = ""
-        data = self._data
+        data, head = self._data, self.model.head
+        looks = isinstance(head, TemplateHead) and head.looks
+        if data is not None and looks and not data.templates_per_chain:
+            rank_zero_warn(
+                f"{type(head).__name__} looks at templates, and the data show none: set "
+                "--data.templates_per_chain to what it was trained with (`protcontact templates`)"
+            )
         templates = None if data is None else data.templates
         self.copied = None
         if data is not None and templates is not None:

@@ -9,6 +9,7 @@ from protcontact.commands import predict as verb
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
+from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.training.checkpoint import FORMAT, KEY, describe
 from tests.data.copying import StandIn, write_eight
@@ -129,3 +130,12 @@ def test_templates_for_a_model_that_looks_at_none_are_refused(checkpoint, tmp_pa
     (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n")
     assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out", "--templates", tmp_path) == 2
     assert "Bilinear" in capsys.readouterr().err
+
+
+def test_an_ensemble_that_looks_at_no_templates_does_not_ask_for_any(tmp_path, capsys):
+    checkpoint = save(tmp_path / "two.ckpt", lambda width: HeadEnsemble(width, [Bilinear(width)]))
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n")
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out") == 0
+    assert "templates" not in capsys.readouterr().out
+    both = HeadEnsemble(16, [Bilinear(8), HeadEnsemble(8, [TemplateResNet(8)])])
+    assert both.looks

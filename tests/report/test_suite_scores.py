@@ -76,6 +76,7 @@ def test_the_null_is_scored_on_the_same_chains(data):
     for batch in data.whole_chains("test"):
         scores.update(prior.scores(batch.index), batch)
     found = {row.id: row.columns() for row in rows}
+    assert len(found) == len(scores) == len(data.rows("test")) > 0
     for row in scores.rows():
         same(row.columns(), {name: found[row.id][name] for name in row.columns()})
 
@@ -91,6 +92,7 @@ def test_the_copy_is_scored_on_the_same_chains(data):
     for batch in data.whole_chains("test"):
         scores.update(copied.scores(batch, prior), batch)
     found = {row.id: row.columns() for row in rows}
+    assert len(found) == len(scores) == len(data.rows("test")) > 0
     for row in scores.rows():
         same(row.columns(), {name: found[row.id][name] for name in row.columns()})
 

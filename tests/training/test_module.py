@@ -16,13 +16,15 @@ from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
+from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.distogram import Distogram
+from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.callbacks.separation_null import SeparationNull
 from protcontact.training.checkpoint import KEY, load_model
 from protcontact.training.copied_chains import CopiedChains
-from protcontact.training.module import count_parameters, warmup_cosine
+from protcontact.training.module import ContactModule, count_parameters, warmup_cosine
 from tests.data.copying import write_first_chain
 
 
@@ -368,3 +370,9 @@ def test_a_stale_file_is_refused_before_anything_is_scored(
     pq.write_table(table.replace_schema_metadata({"protcontact": facts}), templates)
     with pytest.raises(InputError, match="made for other chains or another split"):
         trainer(tmp_path).test(make_module(), make_data())
+
+
+def test_a_head_that_looks_at_templates_says_when_there_are_none(tmp_path, make_data):
+    module = ContactModule(BiLSTM(channels=4, layers=1), TemplateResNet)
+    with pytest.warns(UserWarning, match="TemplateResNet looks at templates.*templates_per_chain"):
+        trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, make_data())

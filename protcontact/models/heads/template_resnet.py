@@ -18,7 +18,7 @@ from protcontact.models.templates import MAPS, TemplateCells, template_maps
 class TemplateResNet(ResidualTrunk, TemplateHead):
     """Residual dilated convolutions over pair features and the maps of templates.
 
-    Without templates, or where none knows a pair, it is the network of `ResNet`.
+    Without templates, as where none knows a pair, it says what a `ResNet` would.
 
     Args:
         in_channels: Width of the encoder.
@@ -60,8 +60,7 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
         """``(B, L, C), (B, L), (B, L) -> (B, L, L)``."""
         if templates is None:
             B, L = mask.shape
-            nowhere = x.new_zeros((B, L, L, MAPS), dtype=self.direct.weight.dtype)
-            maps = nowhere
+            maps = self.direct.weight.new_zeros(B, L, L, MAPS)
         else:
             maps = template_maps(templates).to(self.direct.weight.dtype)
         logits = self.draw(x, mask, index, self.cells(maps))
