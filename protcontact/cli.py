@@ -29,7 +29,9 @@ VERBS = {
     "fit-regression": "the contact regression of a protein language model on a few chains",
     "contacts": "contacts of many sequences with an imported protein language model",
     "ensemble": "several trained checkpoints -> one that is the mean of their logits",
+    "compare": "runs side by side: settings, scores, and whether a difference is real",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
+    "score": "a prediction in a file (CASP RR, npz), anybody's, against a structure",
 }
 # where a module has another name than its package
 PACKAGES = {"PIL": "pillow", "esm": "fair-esm", "sklearn": "scikit-learn", "yaml": "pyyaml"}

@@ -40,7 +40,8 @@ ONLY_IN = {
     "biotite": ("structure/", "data/"),
     "esm": ("models/encoders/esm2.py", "models/pretrained/"),
     "pytorch_lightning": ("data/datamodule.py", "training/", "commands/lightning.py"),
-    "wandb": ("training/", "report/compare.py"),
+    "wandb": ("training/", "report/run_wandb.py", "report/wandb_report.py"),
+    "wandb_workspaces": ("report/wandb_report.py",),
     "matplotlib": ("figures/", "report/"),
     "distributed": ("data/pool.py",),
 }

@@ -25,14 +25,15 @@ import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from protcontact.atomic import write_text
 from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
 from protcontact.training.checkpoint import KEY, WholeFiles, describe, read_checkpoint
+from protcontact.training.fingerprint import scored_on
 from protcontact.training.loggers import make_folders, run_loggers
 from protcontact.training.module import ContactModule, count_parameters
 from protcontact.training.rank_watch import RankWatch
+from protcontact.training.score_files import score_files, send_to_wandb, write_scores
 
 # Warnings that tell a user of this package nothing to act on.
 NOISE = (
@@ -57,6 +58,8 @@ class LogConfig(SaveConfigCallback):
         facts: dict[str, Any] = {"parameters": count_parameters(pl_module)}
         if isinstance(data, ContactDataModule):
             facts["data_fingerprint"] = data.fingerprint
+            split = "test" if stage == "test" else "val"
+            facts["scored_on"] = {split: scored_on(data, split)}
         settings = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams({**settings, **facts})
@@ -148,6 +151,7 @@ class ContactCLI(LightningCLI):
             print(f"going on from {path}")
         content = read_checkpoint(path)
         _refuse_half(path, content, resume=not required)
+        self._checkpoint, self._step = Path(path), content["global_step"]
         _refuse_other_model(path, content[KEY], self.model)
         if not required and content["global_step"] >= self.trainer.max_steps > 0:
             raise InputError(
@@ -163,18 +167,31 @@ class ContactCLI(LightningCLI):
         folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)  # on every rank
         if not self.trainer.is_global_zero:
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        about = {"fingerprint": module.scored_on.get(stage), "step": self._step}
+        send_to_wandb(self.trainer, write_scores(module, stage, folder, about))
         nulls = module.nulls
-        module.scores.write_table(folder / f"{stage}_chains.tsv", nulls)
         summaries = {"model": module.scores.summary()}
         summaries |= {name: null.summary() for name, null in nulls.items()}
-        text = json.dumps(summaries, indent=1)
-        write_text(folder / f"{stage}_scores.json", text + "\n")
         print_scores(summaries, stage)
         if nulls and "copy" not in nulls:
             path = self.datamodule.path
             print(f"`protcontact templates {path}` adds a null: copy of the nearest training chain")
-        print(f"per chain: {folder / f'{stage}_chains.tsv'}")
+        print(f"per chain: {folder / score_files(stage)[0]}")
+        run = _run_of_best(self._checkpoint)
+        if run is None or run == folder:
+            return
+        try:
+            write_scores(module, stage, run, about)
+        except OSError as error:
+            print(f"not in the folder of the training as well, for `protcontact compare`: {error}")
+
+
+def _run_of_best(checkpoint: Path) -> Path | None:
+    """Folder of the run that a ``best.ckpt`` is the best of; None for any other file."""
+    folder = checkpoint.absolute().parent
+    if checkpoint.name != "best.ckpt" or folder.name != "checkpoints":
+        return None
+    return folder.parent if (folder.parent / "config.yaml").is_file() else None
 
 
 def _last(folder: Path) -> Path:

@@ -6,6 +6,11 @@ glob patterns and tar archives. For each chain DIR gets NAME.rr (CASP format), N
 NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its scores. report.tsv has a
 line for every input, with the reason where there is no prediction.
 
+A model that draws distances gives them, too: NAME.npz gets the probabilities of its bins
+(distance_probabilities, float16) and what is between them (distance_edges, Angstrom), and
+NAME.distances.rr is an RR file in mode 2, with the ten bins of CASP14, if those of the model add up
+to them.
+
 A model that looks at templates needs the data set that it was trained on (--templates DATA): the
 inputs are searched against its training chains with MMseqs2. Without, it predicts from the sequence
 alone, and says so.

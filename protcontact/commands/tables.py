@@ -45,7 +45,7 @@ def print_scores(summaries: dict[str, dict[str, float]], title: str) -> None:
         title: Printed above, with the number of chains.
     """
     chains = int(next(iter(summaries.values()))["chains"])
-    title = f"{title}: mean over {chains} chains"
+    title = f"{title}: mean over {chains} chain{'' if chains == 1 else 's'}"
     if importlib.util.find_spec("rich") is None:
         print(title)
         for row in (HEADER, *(row for rows in score_rows(summaries) for row in rows)):

@@ -33,6 +33,12 @@ from torch import Tensor
 
 from protcontact.batch import ContactBatch
 from protcontact.metrics.ranges import RANGES, SeparationRange
+from protcontact.structure.contacts import CUTOFF
+
+# Goes into the fingerprint of what was scored: count it up whenever a score changes its meaning.
+DEFINITION = f"scores 1, contacts below {CUTOFF:g} A, " + ", ".join(
+    f"{span.name} from {span.low}" for span in RANGES
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ was asked for. One chain that fails (too long for the memory, say) does not end 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +16,24 @@ from protcontact.atomic import replacing, write_text
 from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.figures.contact_map import draw_contact_map
 from protcontact.metrics.precision import ChainScores, score_batch
-from protcontact.models.contract import ContactModel
+from protcontact.models.contract import ContactModel, DistanceHead
 from protcontact.report.targets import Target, Unreadable
 from protcontact.structure.alphabet import encode
 from protcontact.structure.contacts import contact_map
 from protcontact.structure.export import write_chimerax, write_npz, write_pymol
-from protcontact.structure.rr import write_rr
+from protcontact.structure.rr import casp_bins, write_rr
+
+
+class Distances(NamedTuple):
+    """How far apart the residues of a chain are, as a head that draws distances says.
+
+    Attributes:
+        probabilities: ``(L, L, N)`` float32, symmetric; of the bins, each sum is 1.
+        edges: Between the bins, N - 1 of them, Angstrom; the first and the last bin are open.
+    """
+
+    probabilities: np.ndarray
+    edges: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -58,9 +71,20 @@ def as_batch(target: Target, templates: AlignedTemplates | None = None) -> Conta
 
 
 @torch.no_grad()
-def predict(model: ContactModel, batch: ContactBatch, device: str = "cpu") -> torch.Tensor:
-    """Contact logits ``(L, L)`` float32 of a batch of one, on the host."""
-    return model(batch.to(device))[0].float().cpu()
+def predict(
+    model: ContactModel, batch: ContactBatch, device: str = "cpu"
+) -> tuple[torch.Tensor, Distances | None]:
+    """Predict a batch of one.
+
+    Returns:
+        Contact logits ``(L, L)`` float32, on the host; distances, if the head draws them.
+    """
+    head = model.head
+    if not isinstance(head, DistanceHead):
+        return model(batch.to(device))[0].float().cpu(), None
+    distogram = model(batch.to(device), draw=True).maps
+    bins = distogram[0].float().softmax(dim=-1).cpu().numpy()
+    return head.contact_logits(distogram)[0].float().cpu(), Distances(bins, head.edges)
 
 
 def predict_all(
@@ -91,7 +115,7 @@ def predict_all(
     for target in targets:
         batch = as_batch(target, templates(target))
         try:
-            logits = predict(model, batch, device)
+            logits, distances = predict(model, batch, device)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -99,7 +123,7 @@ def predict_all(
             outcomes.append(Outcome(target.name, target.source, len(target.chain), problem))
             advance(1, target.name)
             continue
-        write_prediction(out, target, logits.sigmoid().numpy())
+        write_prediction(out, target, logits.sigmoid().numpy(), distances)
         scores = score_batch(logits[None], batch)[0] if target.has_truth else None
         outcomes.append(Outcome(target.name, target.source, len(target.chain), scores=scores))
         advance(1, target.name)
@@ -113,13 +137,21 @@ def out_of_memory(error: RuntimeError) -> bool:
     return "can't allocate memory" in str(error)  # what the CPU allocator says
 
 
-def write_prediction(out: Path, target: Target, probabilities: np.ndarray) -> None:
+def write_prediction(
+    out: Path, target: Target, probabilities: np.ndarray, distances: Distances | None = None
+) -> None:
     """Write RR, npz and PNG, and scripts for viewers where the input was a structure.
+
+    Distances become a second RR file, in mode 2, if their bins add up to those of the format, and
+    two more arrays of the npz: ``distance_probabilities`` (L, L, N) float16, whose rounding of
+    0.05 % is far below what a head knows, for it is the largest array by far; and
+    ``distance_edges`` (N - 1). There is no mean distance, for the last bin has no middle.
 
     Args:
         out: Existing folder.
         target: What was predicted.
         probabilities: ``(L, L)`` symmetric, in ``[0, 1]``.
+        distances: Of a head that draws them.
     """
     chain = target.chain
     labels = contact_map(chain) if target.has_truth else None
@@ -129,7 +161,15 @@ def write_prediction(out: Path, target: Target, probabilities: np.ndarray) -> No
             writer(temporary, *args, **options)
 
     write(".rr", write_rr, chain.sequence, probabilities, target=target.name)
-    write(".npz", write_npz, chain, probabilities)
+    arrays: dict[str, np.ndarray] = {}
+    if distances is not None:
+        bins = casp_bins(*distances)
+        if bins is not None:
+            named = {"target": target.name, "bins": bins}
+            write(".distances.rr", write_rr, chain.sequence, probabilities, **named)
+        arrays["distance_probabilities"] = distances.probabilities.astype(np.float16)
+        arrays["distance_edges"] = np.array(distances.edges)
+    write(".npz", write_npz, chain, probabilities, **arrays)
     figure = draw_contact_map(probabilities, labels, target.name)
     write(".png", figure.savefig, format="png")
     if target.has_truth:

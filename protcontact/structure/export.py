@@ -3,16 +3,18 @@
 PyMOL (``.pml``) and ChimeraX (``.cxc``) scripts draw the strongest predicted contacts of a chain as
 dashed lines between CB atoms (CA for glycine), in author chain id and author residue numbers with
 insertion codes; blue if the pair is in contact in the structure, red if not, grey if unknown.
-`write_npz` keeps the numbers themselves.
+`write_npz` keeps the numbers themselves, and `read_npz` reads them as it reads an RR file.
 """
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from protcontact.errors import InputError
 from protcontact.structure.chain import Chain
 from protcontact.structure.contacts import CONTACT, NO_CONTACT, UNKNOWN_PAIR, contact_map
-from protcontact.structure.rr import rank_pairs
+from protcontact.structure.rr import Contacts, rank_pairs
 
 _PYMOL_COLOURS = {CONTACT: "marine", NO_CONTACT: "red", UNKNOWN_PAIR: "grey"}
 _CHIMERAX_COLOURS = {CONTACT: "dodger blue", NO_CONTACT: "red", UNKNOWN_PAIR: "gray"}
@@ -107,8 +109,9 @@ def write_chimerax(
 def write_npz(path: str | Path, chain: Chain, scores: np.ndarray, **more: np.ndarray) -> None:
     """Write scores, labels and numbering of a chain as a compressed numpy archive.
 
-    Arrays: ``scores`` (L, L) float32; ``labels`` (L, L) int8, 1 contact, 0 no contact, -1 unknown;
-    ``sequence``; ``numbering`` (L,); ``chain_id``; ``id``; and those of `more`.
+    Arrays: ``scores`` (L, L) float32, NaN where not predicted; ``labels`` (L, L) int8, 1 contact,
+    0 no contact, -1 unknown; ``sequence``; ``numbering`` (L,); ``chain_id``; ``id``; and those of
+    `more`.
 
     Raises:
         ValueError: If the scores do not fit the chain.
@@ -130,6 +133,35 @@ def write_npz(path: str | Path, chain: Chain, scores: np.ndarray, **more: np.nda
         )
 
 
+def read_npz(path: str | Path) -> Contacts:
+    """Read the scores that `write_npz` wrote; pairs whose score is NaN were not predicted.
+
+    Raises:
+        InputError: If it is no such file, or holds several chains or scores outside ``[0, 1]``.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            scores, sequence, name = held["scores"], str(held["sequence"]), str(held["id"])
+            chains = int(held["chain_of"].max()) + 1 if "chain_of" in held else 1
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: is no prediction of protcontact ({error}); give a .npz of predict or "
+            "contacts, or an RR file"
+        ) from error
+    length = len(sequence)
+    if chains > 1:
+        raise InputError(f"{path}: holds {chains} chains; give the prediction of one chain")
+    if length == 0 or scores.shape != (length, length):
+        raise InputError(f"{path}: scores {scores.shape} for {length} residues; write it again")
+    rows, columns = np.nonzero(np.triu(~np.isnan(scores), k=1))
+    values = scores[rows, columns].astype(np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"{path}: has scores outside [0, 1]; give probabilities")
+    if len(values) == 0:
+        raise InputError(f"{path}: has no predicted pair; predict again")
+    return Contacts(name, sequence, np.stack([rows, columns], axis=1), values)
+
+
 def _title(chain: Chain, drawn: int) -> str:
     return f"protcontact: {drawn} strongest predicted contacts of {chain.id}"
 
@@ -143,7 +175,8 @@ def _atom_name(chain: Chain, index: int) -> str:
 def _pymol_atom(chain: Chain, index: int) -> str:
     number = chain.numbering[index].replace("-", "\\-")  # a bare minus means a range
     atom = _atom_name(chain, index)
-    return f"(chain '{chain.chain_id}' and resi {number} and name {atom} and alt ''+A)"
+    # of several alternate locations one: a line for each of them would be drawn
+    return f"first (chain '{chain.chain_id}' and resi {number} and name {atom})"
 
 
 def _chimerax_atom(chain: Chain, index: int) -> str:

@@ -36,6 +36,7 @@ from protcontact.models.contract import (
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.checkpoint import FORMAT, KEY, describe
 from protcontact.training.copied_chains import CopiedChains
+from protcontact.training.fingerprint import scored_on
 from protcontact.training.sharding import shard
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
@@ -107,14 +108,14 @@ class ContactModule(pl.LightningModule):
         self.contact_weight = contact_weight
         self.prior = SeparationPrior()
         self.scores = ContactScores()
-        self.null_scores = ContactScores()
-        self.copy_scores = ContactScores()
+        self.null_scores, self.copy_scores = ContactScores(), ContactScores()
         self.copied: CopiedChains | None = None
         self.trained_on = torch.empty(0, dtype=torch.int64)
+        self.scored_on: dict[str, str] = {}  # split -> fingerprint of what it is scored on
         self._null_of = ""  # the stage whose null is complete; it never changes within a run
 
     def setup(self, stage: str) -> None:
-        """Note which sequences are trained on, and open what can be copied."""
+        """Note what is trained and scored on, and open what can be copied."""
         self._null_of = ""
         data, head = self._data, self.model.head
         looks = isinstance(head, TemplateHead) and head.looks
@@ -129,6 +130,8 @@ class ContactModule(pl.LightningModule):
             self.copied = CopiedChains(data.store, templates)
         if stage == "fit" and data is not None:
             self.trained_on = data.sequence_hashes("train")
+        split = "test" if stage == "test" else "val"
+        self.scored_on = {} if data is None else {split: scored_on(data, split)}
 
     @property
     def _data(self) -> ContactDataModule | None:
@@ -288,6 +291,7 @@ class ContactModule(pl.LightningModule):
             "prior": self.prior.state_dict(),
             "trained_on": self.trained_on,
             "objective": self._settings,
+            "scored_on": self.scored_on,
         }
 
     @property

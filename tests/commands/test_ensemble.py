@@ -66,7 +66,7 @@ def test_two_runs_are_joined_scored_and_predicted_from(runs, tmp_path, capsys, m
     assert run("test", "--ckpt_path", joined, "--trainer.accelerator", "cpu") == 0
     scores = json.loads((out / "version_0" / "test_scores.json").read_text())
     assert scores["model"]["chains"] == 2
-    assert set(scores) == {"model", "separation"}
+    assert set(scores) == {"about", "model", "separation"}
     (tmp_path / "a.fasta").write_text(">a\nMKTAYIAKQRQISFVKSHFSRQ\n")
     fasta = tmp_path / "a.fasta"
     assert run("predict", "--checkpoint", joined, "--input", fasta, "--out", tmp_path / "p") == 0

@@ -184,7 +184,12 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
     told = capsys.readouterr().out
     assert "mean over 5 chains" in told and f"`protcontact templates {data}` adds a null" in told
     scores = json.loads((run / "version_1" / "test_scores.json").read_text())
-    assert set(scores) == {"model", "separation"}
+    assert set(scores) == {"about", "model", "separation"}
+    # the run of the checkpoint has them as well, beside those of its best validation
+    assert json.loads((version / "test_scores.json").read_text()) == scores
+    own = json.loads((version / "val_scores.json").read_text())
+    assert own["about"]["step"] == scores["about"]["step"] > 0
+    assert own["about"]["fingerprint"] != scores["about"]["fingerprint"]
     table = (run / "version_1" / "test_chains.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in table] == ["id", *(f"c{n}" for n in range(25, 30))]
     assert not (run / "version_1" / "checkpoints").exists()  # `last` would go on from a copy there

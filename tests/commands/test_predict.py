@@ -9,6 +9,7 @@ from protcontact.commands import predict as verb
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
+from protcontact.models.heads.distogram import Distogram
 from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.training.checkpoint import FORMAT, KEY, describe
@@ -47,6 +48,18 @@ def test_sequences(checkpoint, tmp_path, capsys):
         f"{name}.{suffix}" for name in ("one", "two") for suffix in ("rr", "npz", "png")
     } | {"report.tsv"}
     assert "2 chains predicted" in capsys.readouterr().out
+
+
+def test_a_model_that_draws_distances_gives_them(tmp_path):
+    checkpoint = save(tmp_path / "distances.ckpt", Distogram)
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQ\n")
+    out = tmp_path / "predicted"
+    assert predict(checkpoint, tmp_path / "x.fasta", out) == 0
+    endings = ("rr", "distances.rr", "npz", "png")
+    assert {path.name for path in out.iterdir()} == {f"one.{end}" for end in endings} | {
+        "report.tsv"
+    }
+    assert np.load(out / "one.npz")["distance_probabilities"].shape == (14, 14, 10)
 
 
 def test_the_rest_goes_on_when_one_input_is_broken(checkpoint, tmp_path, capsys):

@@ -13,7 +13,7 @@ from protcontact.report.contact_files import (
     write_contacts,
 )
 from protcontact.report.contact_inputs import read_wanted
-from protcontact.structure.rr import read_rr
+from protcontact.structure.rr_read import read_rr
 from tests.data.files import pdb_text
 
 CHECKPOINT = {"checkpoint": "abc", "tile": None}

@@ -8,10 +8,11 @@ from protcontact.metrics.precision import score_chain
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
+from protcontact.models.heads.distogram import Distogram
 from protcontact.report.prediction import as_batch, predict, predict_all, write_report
 from protcontact.report.targets import Target, Unreadable
 from protcontact.structure.chain import Chain
-from protcontact.structure.rr import read_rr
+from protcontact.structure.rr_read import read_rr
 from tests.data.chains import random_chain
 
 
@@ -35,7 +36,9 @@ def unknown(name="unknown", length=30):
 def test_files_hold_the_probabilities(model, tmp_path):
     target = known()
     predict_all(model, [target], tmp_path)
-    expected = predict(model, as_batch(target)).sigmoid().numpy()
+    logits, distances = predict(model, as_batch(target))
+    assert distances is None
+    expected = logits.sigmoid().numpy()
     with np.load(tmp_path / "known.npz") as stored:
         np.testing.assert_allclose(stored["scores"], expected, rtol=1e-6)
     contacts = read_rr(tmp_path / "known.rr")
@@ -51,16 +54,74 @@ def test_scores_only_where_the_truth_is_known(model, tmp_path):
     assert without.scores is None
     assert not (tmp_path / "unknown.pml").exists()
     batch = as_batch(known())
-    logits = predict(model, batch)
+    logits, _ = predict(model, batch)
     expected = score_chain(logits, batch.contact()[0], batch.known()[0])
     assert with_truth.scores.ranges == expected
 
 
 def test_a_chain_does_not_depend_on_the_others(model, tmp_path):
-    alone = predict(model, as_batch(known()))
+    alone, _ = predict(model, as_batch(known()))
     predict_all(model, [unknown(), known()], tmp_path)
     with np.load(tmp_path / "known.npz") as stored:
         np.testing.assert_array_equal(stored["scores"], alone.sigmoid().numpy())
+
+
+def drawing(**options):
+    """A model that draws distances, with weights that matter."""
+    torch.manual_seed(0)
+    encoder = BiLSTM(channels=4, layers=1)
+    model = ContactModel(encoder, Distogram(encoder.out_channels, channels=4, **options)).eval()
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def test_distances_are_those_of_the_head(tmp_path):
+    model, batch = drawing(), as_batch(known())
+    logits, distances = predict(model, batch)
+    with torch.no_grad():
+        x = model.encoder(batch.tokens, batch.mask, batch.index)
+        exact = model.head.distogram(x, batch.mask, batch.index)[0].double().exp()
+    exact = (exact / exact.sum(dim=-1, keepdim=True)).numpy()
+    assert exact.std(axis=(0, 1)).min() > 0.005  # not the same everywhere
+    np.testing.assert_allclose(distances.probabilities, exact, atol=1e-6)
+    assert distances.edges == model.head.edges
+    np.testing.assert_array_equal(logits, predict_contacts(model, batch))
+    np.testing.assert_allclose(exact[..., :3].sum(axis=-1), logits.sigmoid(), atol=1e-6)
+
+
+@torch.no_grad()
+def predict_contacts(model, batch):
+    return model(batch)[0]
+
+
+def test_distances_are_written(tmp_path):
+    model = drawing()
+    predict_all(model, [known()], tmp_path)
+    _, distances = predict(model, as_batch(known()))
+    with np.load(tmp_path / "known.npz") as stored:
+        bins, edges = stored["distance_probabilities"], stored["distance_edges"]
+        scores = stored["scores"]
+    assert (bins.shape, bins.dtype) == ((40, 40, 10), np.float16)
+    np.testing.assert_allclose(bins, distances.probabilities, rtol=1e-3, atol=1e-7)
+    assert tuple(edges) == model.head.edges
+    near, far = read_rr(tmp_path / "known.rr"), read_rr(tmp_path / "known.distances.rr")
+    assert near.bins is None
+    np.testing.assert_array_equal(far.pairs, near.pairs)
+    np.testing.assert_array_equal(far.probabilities, near.probabilities)
+    i, j = far.pairs.T
+    np.testing.assert_allclose(far.bins, distances.probabilities[i, j], atol=5.1e-5)
+    np.testing.assert_allclose(far.bins[:, :3].sum(axis=1), scores[i, j], atol=2e-4)
+
+
+def test_bins_that_do_not_add_up_to_those_of_casp_are_in_the_npz_only(tmp_path):
+    model = drawing(edges=(8.0, 15.0))
+    predict_all(model, [unknown()], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"unknown.{ending}" for ending in ("rr", "npz", "png")
+    }
+    with np.load(tmp_path / "unknown.npz") as stored:
+        assert stored["distance_probabilities"].shape == (30, 30, 3)
 
 
 class Exhausted(ContactModel):

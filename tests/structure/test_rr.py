@@ -1,11 +1,11 @@
-"""`protcontact.structure.rr`: out, in, and what is refused."""
+"""`protcontact.structure.rr`: what is written, and in which order."""
 
 import numpy as np
 import pytest
 
-from protcontact.errors import InputError
 from protcontact.structure import rr
-from protcontact.structure.rr import rank_pairs, read_rr, write_rr
+from protcontact.structure.rr import BIN_EDGES, casp_bins, rank_pairs, write_rr
+from protcontact.structure.rr_read import read_rr
 
 SEQUENCE = "ACDEFGHIKLMNPQRSTVWY" * 3
 
@@ -13,12 +13,6 @@ SEQUENCE = "ACDEFGHIKLMNPQRSTVWY" * 3
 def symmetric(length, seed=0):
     scores = np.random.default_rng(seed).random((length, length)).round(6)
     return np.maximum(scores, scores.T)
-
-
-def read_text(tmp_path, text):
-    path = tmp_path / "x.rr"
-    path.write_text(text)
-    return read_rr(path)
 
 
 def test_round_trip(tmp_path):
@@ -74,65 +68,6 @@ def test_writing_refuses(tmp_path, scores, target, message):
     assert not (tmp_path / "x.rr").exists()
 
 
-def test_any_order_comments_and_broken_sequences(tmp_path):
-    contacts = read_text(
-        tmp_path,
-        "# a comment\nPFRMAT RR\nREMARK 1 2 0 8 0.5\nMODEL 1\nACDE\nfghi\n"
-        "2 8 0 8 0.1\n8 1 0 8 0.9  # the other way round\n\nEND\n3 9 0 8 0.5\n",
-    )
-    assert contacts.sequence == "ACDEFGHI"
-    assert contacts.pairs.tolist() == [[1, 7], [0, 7]]
-    assert contacts.probabilities.tolist() == [0.1, 0.9]
-
-
-def test_three_columns_and_no_sequence(tmp_path):
-    contacts = read_text(tmp_path, "1 8 0.5\n2 9 1e-3\n")
-    assert contacts.matrix(9)[0, 7] == contacts.matrix(9)[7, 0] == 0.5
-    with pytest.raises(ValueError, match="give length"):
-        contacts.matrix()
-
-
-@pytest.mark.parametrize("end", ["", "END\n"])
-def test_the_first_of_several_models_is_read_and_that_is_told(tmp_path, end):
-    text = f"MODEL 1\n1 8 0 8 0.5\n{end}MODEL 2\n1 8 0 8 0.9\nEND\n"
-    contacts = read_text(tmp_path, text)
-    assert contacts.probabilities.tolist() == [0.5]
-    assert f"line {4 if end else 3}" in contacts.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("PFRMAT RR\nEND\n", "no contact"),
-        ("1 8 0 8 nan\n", r"line 1: probability nan"),
-        ("1 8 0 8 1.5\n", "probability 1.5"),
-        ("1 8 0 8 -0.5\n", "probability -0.5"),
-        ("1 8 0 8 p\n", "no number"),
-        ("1 x 0 8 0.5\n", "no number"),
-        ("1 2.5 0 8 0.5\n", "no number"),
-        ("0 8 0 8 0.5\n", "count from 1"),
-        ("-1 8 0 8 0.5\n", "count from 1"),
-        ("8 8 0 8 0.5\n", "must differ"),
-        ("1 8 0.5\n8 1 0.4\n", "line 2.*stand in line 1 already"),
-        ("1 8 0 12 0.5\n", "distance range 0 to 12"),
-        ("1 8 0 0.5\n", "4 words"),
-        ("ACDEF\n1 8 0 8 0.5\n", "line 2: residue 8 of a sequence of 5"),
-        ("AC DE\n1 2 0.5\n", "neither a sequence nor a contact"),
-        ("ACDE1\n1 2 0.5\n", "neither a sequence nor a contact"),
-    ],
-)
-def test_reading_refuses_with_the_line(tmp_path, text, message):
-    with pytest.raises(InputError, match=rf"x\.rr.*{message}"):
-        read_text(tmp_path, text)
-
-
-def test_a_file_that_is_no_text_or_not_there(tmp_path):
-    (tmp_path / "x.rr").write_bytes(b"\xff\xfe\x00")
-    for name in ("x.rr", "absent.rr"):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_rr(tmp_path / name)
-
-
 def test_only_the_pairs_among_those_asked_for_are_written(tmp_path):
     scores = symmetric(20)
     among = np.random.default_rng(3).random((20, 20)) < 0.4
@@ -168,3 +103,85 @@ def test_many_pairs_come_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(rr, "PAIRS_AT_ONCE", 7)
     write_rr(tmp_path / "y.rr", SEQUENCE[:30], scores, target="T")
     assert (tmp_path / "y.rr").read_bytes() == (tmp_path / "x.rr").read_bytes()
+
+
+def distances_of(length, seed=0):
+    """Bins of distance that are symmetric and sum to 1, and the probability of a contact."""
+    bins = np.random.default_rng(seed).random((length, length, 10))
+    bins += bins.swapaxes(0, 1)
+    bins /= bins.sum(axis=-1, keepdims=True)
+    return bins, bins[..., :3].sum(axis=-1)
+
+
+def test_distances_are_written_in_mode_2(tmp_path):
+    bins = np.full((60, 60, 10), 0.1)
+    bins[0, 59] = bins[59, 0] = [0.05, 0.25, 0.125, 0, 0, 0, 0, 0, 0.5, 0.075]
+    scores = bins[..., :3].sum(axis=-1)
+    write_rr(tmp_path / "x.rr", SEQUENCE, scores, target="T1", top=2, bins=bins)
+    assert (tmp_path / "x.rr").read_text().splitlines() == [
+        "PFRMAT RR",
+        "TARGET T1",
+        "AUTHOR protcontact",
+        "METHOD protcontact",
+        "RMODE  2",
+        "MODEL  1",
+        SEQUENCE[:50],
+        SEQUENCE[50:],
+        "1 60 0.425000 0.0500 0.2500 0.1250 0.0000 0.0000 0.0000 0.0000 0.0000 0.5000 0.0750",
+        "1 7 0.300000" + 10 * " 0.1000",
+        "END",
+    ]
+
+
+def test_distances_come_back(tmp_path):
+    bins, scores = distances_of(30)
+    write_rr(tmp_path / "x.rr", SEQUENCE[:30], scores, target="T", bins=bins)
+    contacts = read_rr(tmp_path / "x.rr")
+    assert (contacts.sequence, contacts.notes) == (SEQUENCE[:30], ())
+    i, j = contacts.pairs.T
+    assert len(i) == 24 * 25 / 2
+    np.testing.assert_allclose(contacts.probabilities, scores[i, j], atol=5.1e-7)
+    np.testing.assert_allclose(contacts.bins, bins[i, j], atol=5.1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda bins: bins[:, :, :9], r"\(30, 30, 10\)"),
+        (lambda bins: bins[:29], r"\(30, 30, 10\)"),
+        (lambda bins: bins * 1.01, "sum to 1"),
+        (lambda bins: np.where(bins == bins[3, 20, 4], np.nan, bins), "NaN"),
+        (lambda bins: bins + np.array([-1.0, 1.0] + 8 * [0.0]), "probabilities"),
+    ],
+)
+def test_bins_that_are_no_probabilities_are_not_written(tmp_path, spoil, message):
+    bins, scores = distances_of(30)
+    with pytest.raises(ValueError, match=message):
+        write_rr(tmp_path / "x.rr", SEQUENCE[:30], scores, target="T", bins=spoil(bins))
+    assert not (tmp_path / "x.rr").exists()
+
+
+def test_only_the_bins_of_written_pairs_must_be_there(tmp_path):
+    bins, scores = distances_of(30)
+    among = np.ones((30, 30), dtype=bool)
+    among[:, 25:] = among[25:] = False
+    bins[~among] = np.nan
+    write_rr(tmp_path / "x.rr", SEQUENCE[:30], scores, target="T", among=among, bins=bins)
+    assert read_rr(tmp_path / "x.rr").pairs.max() == 24
+
+
+def test_finer_bins_are_added_up():
+    edges = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 19.5, 20.0, 22.0)
+    fine = np.random.default_rng(1).random((2, 3, len(edges) + 1))
+    slow = np.zeros((2, 3, 10))
+    for n in range(len(edges) + 1):
+        low = edges[n - 1] if n else 0.0
+        slow[..., sum(low >= edge for edge in BIN_EDGES)] += fine[..., n]
+    np.testing.assert_allclose(casp_bins(fine, edges), slow, rtol=1e-12)
+    np.testing.assert_array_equal(casp_bins(slow, BIN_EDGES), slow)
+
+
+def test_bins_across_an_edge_cannot_be_added_up():
+    assert casp_bins(np.ones((2, 10)), (4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 19.0)) is None
+    with pytest.raises(ValueError, match="9 edges for 9 bins"):
+        casp_bins(np.ones(9), BIN_EDGES)

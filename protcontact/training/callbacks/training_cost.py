@@ -25,14 +25,14 @@ TRIMMED = 0.1  # share of the fastest and of the slowest steps that the mean lea
 
 
 class TrainingCost(pl.Callback):
-    """Writes what a training cost as JSON when it ends.
+    """Logs what a training cost below ``cost/`` when it ends; of a resumed run its last start.
 
     Args:
-        file: Where to; its folder is made.
+        file: Where to write it as JSON as well; its folder is made.
     """
 
-    def __init__(self, file: str) -> None:
-        self.file = Path(file)
+    def __init__(self, file: str | None = None) -> None:
+        self.file = None if file is None else Path(file)
         self._steps: list[float] = []
         self._last = self._cpu = self._wall = 0.0
 
@@ -62,7 +62,7 @@ class TrainingCost(pl.Callback):
         self._last = now
 
     def on_train_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
-        """Write the file."""
+        """Log, and write the file."""
         device = pl_module.device
         cost: dict[str, Any] = {
             "steps": len(self._steps),
@@ -77,7 +77,15 @@ class TrainingCost(pl.Callback):
         }
         if device.type == "cuda":
             cost["device_memory"] = torch.cuda.max_memory_allocated(device)
-        _write(self.file, cost)
+        if self.file is not None:
+            _write(self.file, cost)
+        numbers = {f"cost/{name}": value for name, value in cost.items() if _is_number(value)}
+        for logger in trainer.loggers:  # each of them writes on rank 0 only
+            logger.log_metrics(numbers, step=trainer.global_step)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 @rank_zero_only

@@ -28,7 +28,11 @@ def work(seconds):
 
 def test_only_processor_time_of_optimizer_steps_counts(tmp_path):
     file = tmp_path / "new" / "cost.json"
-    cost, module, trainer = TrainingCost(str(file)), Module(3, 2), SimpleNamespace(global_step=0)
+    cost, module, trainer = (
+        TrainingCost(str(file)),
+        Module(3, 2),
+        SimpleNamespace(global_step=0, loggers=[]),
+    )
     cost.on_train_start(trainer, module)
     for step in range(WARM_UP + 3):
         for micro in range(2):  # two batches for each optimizer step

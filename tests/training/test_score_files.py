@@ -1,0 +1,45 @@
+"""Files of scores, in a folder and in wandb."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+
+from protcontact.metrics.nulls import SeparationPrior
+from protcontact.training.score_files import score_files, send_to_wandb, write_scores
+
+
+@pytest.fixture
+def scored(make_module, make_data):
+    module, data = make_module(), make_data()
+    data.setup("fit")
+    module.prior = SeparationPrior.fit(data.whole_chains("train"))
+    for batch in data.whole_chains("val"):
+        module.scores.update(module(batch), batch)
+        module.null_scores.update(module.prior.scores(batch.index), batch)
+    return module
+
+
+def test_files(scored, tmp_path):
+    about = {"fingerprint": "f", "step": 3}
+    texts = write_scores(scored, "val", tmp_path / "new", about)
+    table, means = score_files("val")
+    assert {name: (tmp_path / "new" / name).read_text() for name in texts} == texts
+    assert set(texts) == {table, means} == {"val_chains.tsv", "val_scores.json"}
+    told = json.loads(texts[means])
+    assert told["about"] == about and told["model"] == scored.scores.summary()
+    assert told["separation"] == scored.null_scores.summary()
+    assert len(texts[table].splitlines()) == 1 + 5 and "separation:long/P@L" in texts[table]
+
+
+def test_wandb_gets_them_among_its_files(scored, tmp_path):
+    saved = []
+    logger = WandbLogger(offline=True, save_dir=tmp_path)
+    logger._experiment = SimpleNamespace(
+        dir=str(tmp_path), save=lambda path, base_path, policy: saved.append((path, base_path))
+    )
+    trainer = SimpleNamespace(loggers=[CSVLogger(tmp_path), logger])
+    send_to_wandb(trainer, {"val_chains.tsv": "text"})
+    assert (tmp_path / "val_chains.tsv").read_text() == "text"
+    assert saved == [(str(tmp_path / "val_chains.tsv"), str(tmp_path))]
