@@ -30,6 +30,7 @@ VERBS = {
     "contacts": "contacts of many sequences with an imported protein language model",
     "ensemble": "several trained checkpoints -> one that is the mean of their logits",
     "compare": "runs side by side: settings, scores, and whether a difference is real",
+    "report": "one page about runs: maps, precision, calibration, gradient flow, settings",
     "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
     "score": "a prediction in a file (CASP RR, npz), anybody's, against a structure",
 }

@@ -43,6 +43,7 @@ ONLY_IN = {
     "wandb": ("training/", "report/run_wandb.py", "report/wandb_report.py"),
     "wandb_workspaces": ("report/wandb_report.py",),
     "matplotlib": ("figures/", "report/"),
+    "bokeh": ("report/page.py", "report/page_figures.py"),
     "distributed": ("data/pool.py",),
 }
 BANNED_NAMES = {"utils", "helpers", "common", "misc"}

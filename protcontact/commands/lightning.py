@@ -173,6 +173,7 @@ class ContactCLI(LightningCLI):
         summaries = {"model": module.scores.summary()}
         summaries |= {name: null.summary() for name, null in nulls.items()}
         print_scores(summaries, stage)
+        print(_calibration(module))
         if nulls and "copy" not in nulls:
             path = self.datamodule.path
             print(f"`protcontact templates {path}` adds a null: copy of the nearest training chain")
@@ -184,6 +185,18 @@ class ContactCLI(LightningCLI):
             write_scores(module, stage, run, about)
         except OSError as error:
             print(f"not in the folder of the training as well, for `protcontact compare`: {error}")
+
+
+def _calibration(module: ContactModule) -> str:
+    """How far probabilities are from the share that comes true, with and without temperature."""
+    held = module.scored.reliability
+    plain = held.summary()["all/ECE"]
+    told = f"expected calibration error of pairs from separation 6: {plain:.4f}"
+    fitted = module.temperature
+    if fitted is None:
+        return told
+    cooled = held.summary(fitted.value)["all/ECE"]
+    return f"{told}; at the checkpoint's temperature of {fitted.value:.3g}: {cooled:.4f}"
 
 
 def _run_of_best(checkpoint: Path) -> Path | None:

@@ -3,8 +3,9 @@
 INPUT is any mixture of FASTA files, structure files (PDB, mmCIF, BinaryCIF, also gzipped), folders,
 glob patterns and tar archives. For each chain DIR gets NAME.rr (CASP format), NAME.npz
 (probabilities, sequence, numbering) and NAME.png; where the input is a structure also NAME.pml and
-NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its scores. report.tsv has a
-line for every input, with the reason where there is no prediction.
+NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its scores. Probabilities are
+calibrated by the temperature that the training fitted on its validation chains; the files say so.
+report.tsv has a line for every input, with the reason where there is no prediction.
 
 A model that draws distances gives them, too: NAME.npz gets the probabilities of its bins
 (distance_probabilities, float16) and what is between them (distance_edges, Angstrom), and
@@ -37,7 +38,12 @@ from protcontact.data.templates import aligned_template, padded_templates
 from protcontact.errors import InputError
 from protcontact.metrics.running import ContactScores
 from protcontact.models.contract import ContactModel, TemplateHead
-from protcontact.report.prediction import Outcome, predict_all, write_report
+from protcontact.report.prediction import (
+    Outcome,
+    calibration_note,
+    predict_all,
+    write_report,
+)
 from protcontact.report.targets import Target, read_targets
 from protcontact.training.checkpoint import load_model
 
@@ -96,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     _print_scores(outcomes)
     missing = [row for row in outcomes if row.problem]
     print(f"{len(outcomes) - len(missing)} chains predicted, files in {args.out}")
+    print(calibration_note(model.temperature))
     if missing or failed:
         print(f"{len(missing) + len(failed)} without prediction, see {args.out / 'report.tsv'}")
     return 1 if missing or failed else 0

@@ -200,6 +200,10 @@ class ContactModel(nn.Module):
         encoder: Residues to vectors.
         head: Vectors to pair logits, built for ``encoder.out_channels``; or maps to pair logits.
 
+    Attributes:
+        temperature: What logits are to be divided by where probabilities are told, so that they
+            come true (Guo et al. 2017); None where that is not known. The logits are not divided.
+
     Raises:
         InputError: If the head reads maps and the encoder has none.
     """
@@ -215,6 +219,7 @@ class ContactModel(nn.Module):
             head.attach(*encoder.maps)
         self.encoder = encoder
         self.head = head
+        self.temperature: float | None = None
 
     def forward(self, batch: ContactBatch, draw: bool = False) -> Tensor | Drawn:
         """Logits ``(B, L, L)``.

@@ -4,6 +4,7 @@ Chains are predicted one by one at full length, so the numbers of a chain do not
 was asked for. One chain that fails (too long for the memory, say) does not end the job.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from protcontact.metrics.precision import ChainScores, score_batch
 from protcontact.models.contract import ContactModel, DistanceHead
 from protcontact.report.targets import Target, Unreadable
 from protcontact.structure.alphabet import encode
-from protcontact.structure.contacts import contact_map
+from protcontact.structure.contacts import CUTOFF, contact_map
 from protcontact.structure.export import write_chimerax, write_npz, write_pymol
 from protcontact.structure.rr import casp_bins, write_rr
 
@@ -87,6 +88,40 @@ def predict(
     return head.contact_logits(distogram)[0].float().cpu(), Distances(bins, head.edges)
 
 
+def probabilities_of(logits: torch.Tensor, temperature: float | None) -> np.ndarray:
+    """Probabilities of contact, in float64, which keeps the order of the logits.
+
+    Args:
+        logits: Of any shape.
+        temperature: Of the model; None takes them as they are.
+    """
+    return (logits.double() / (temperature or 1.0)).sigmoid().numpy()
+
+
+def rescaled(distances: Distances, probabilities: np.ndarray) -> Distances:
+    """Bins that add up to other probabilities of contact, in the same proportions on each side.
+
+    Args:
+        distances: Of the head, with an edge at the cutoff of a contact.
+        probabilities: ``(L, L)``, calibrated.
+    """
+    bins = distances.probabilities.astype(np.float64)
+    near = distances.edges.index(CUTOFF) + 1
+    for part, wanted in ((bins[..., :near], probabilities), (bins[..., near:], 1 - probabilities)):
+        total = part.sum(axis=-1, keepdims=True)
+        even = np.full_like(part, 1 / part.shape[-1])
+        shares = np.divide(part, total, out=even, where=total > 0)
+        part[...] = shares * wanted[..., None]
+    return Distances(bins.astype(np.float32), distances.edges)
+
+
+def calibration_note(temperature: float | None) -> str:
+    """Say whether probabilities are calibrated, in a line of a file."""
+    if temperature is None:
+        return "probabilities are not calibrated"
+    return f"probabilities are calibrated on validation chains, temperature {temperature:.4g}"
+
+
 def predict_all(
     model: ContactModel,
     targets: Sequence[Target],
@@ -123,7 +158,10 @@ def predict_all(
             outcomes.append(Outcome(target.name, target.source, len(target.chain), problem))
             advance(1, target.name)
             continue
-        write_prediction(out, target, logits.sigmoid().numpy(), distances)
+        probabilities = probabilities_of(logits, model.temperature)
+        if distances is not None and model.temperature is not None:
+            distances = rescaled(distances, probabilities)
+        write_prediction(out, target, probabilities, distances, model.temperature)
         scores = score_batch(logits[None], batch)[0] if target.has_truth else None
         outcomes.append(Outcome(target.name, target.source, len(target.chain), scores=scores))
         advance(1, target.name)
@@ -138,7 +176,11 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 
 def write_prediction(
-    out: Path, target: Target, probabilities: np.ndarray, distances: Distances | None = None
+    out: Path,
+    target: Target,
+    probabilities: np.ndarray,
+    distances: Distances | None = None,
+    temperature: float | None = None,
 ) -> None:
     """Write RR, npz and PNG, and scripts for viewers where the input was a structure.
 
@@ -152,20 +194,24 @@ def write_prediction(
         target: What was predicted.
         probabilities: ``(L, L)`` symmetric, in ``[0, 1]``.
         distances: Of a head that draws them.
+        temperature: That the probabilities are calibrated with, which RR files and the npz
+            (``temperature``, NaN if None) say.
     """
     chain = target.chain
+    note = calibration_note(temperature)
     labels = contact_map(chain) if target.has_truth else None
 
     def write(suffix: str, writer: Callable[..., object], *args: object, **options: object) -> None:
         with replacing(out / f"{target.name}{suffix}") as temporary:
             writer(temporary, *args, **options)
 
-    write(".rr", write_rr, chain.sequence, probabilities, target=target.name)
-    arrays: dict[str, np.ndarray] = {}
+    write(".rr", write_rr, chain.sequence, probabilities, target=target.name, remark=note)
+    known = math.nan if temperature is None else temperature
+    arrays: dict[str, np.ndarray] = {"temperature": np.array(known)}
     if distances is not None:
         bins = casp_bins(*distances)
         if bins is not None:
-            named = {"target": target.name, "bins": bins}
+            named = {"target": target.name, "bins": bins, "remark": note}
             write(".distances.rr", write_rr, chain.sequence, probabilities, **named)
         arrays["distance_probabilities"] = distances.probabilities.astype(np.float16)
         arrays["distance_edges"] = np.array(distances.edges)

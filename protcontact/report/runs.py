@@ -110,6 +110,7 @@ def make_run(
         The run. An `InputError` if a table is damaged.
     """
     facts = {key: settings[key] for key in ("parameters", "data_fingerprint") if key in settings}
+    facts["data_path"] = flat(settings).get("data.path")
     config = flat({key: value for key, value in settings.items() if key not in _FACTS})
     seed = config.get(SEED)
     scored = {}

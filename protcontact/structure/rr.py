@@ -116,6 +116,7 @@ def write_rr(
     bins: np.ndarray | None = None,
     author: str = "protcontact",
     method: str = "protcontact",
+    remark: str = "",
 ) -> None:
     """Write probabilities of contact as a CASP RR file.
 
@@ -131,10 +132,11 @@ def write_rr(
             mode 2; None for contacts alone.
         author: AUTHOR record.
         method: METHOD record.
+        remark: REMARK record, one line; none if empty.
 
     Raises:
-        ValueError: If the target is not one word, or the scores or bins do not fit the sequence or
-            are no probabilities.
+        ValueError: If the target is not one word, the remark not one line, or the scores or bins do
+            not fit the sequence or are no probabilities.
     """
     length = len(sequence)
     _check_scores(scores, length, among)
@@ -142,7 +144,10 @@ def write_rr(
         _check_bins(bins, length, among)
     if len(target.split()) != 1 or target.strip() != target:
         raise ValueError(f"target must be one word, not {target!r}")
+    if "\n" in remark:
+        raise ValueError(f"remark must be one line, not {remark!r}")
     lines = ["PFRMAT RR", f"TARGET {target}", f"AUTHOR {author}", f"METHOD {method}"]
+    lines += [f"REMARK {remark}"] if remark else []
     lines += ["MODEL  1"] if bins is None else ["RMODE  2", "MODEL  1"]
     lines += [sequence[at : at + SEQUENCE_WIDTH] for at in range(0, length, SEQUENCE_WIDTH)]
     rounded = np.round(scores, PROBABILITY_DECIMALS)

@@ -7,6 +7,7 @@ classes of this package only, unless the caller allows others.
 """
 
 import importlib
+import math
 import pickle
 import re
 import textwrap
@@ -231,7 +232,25 @@ def load_model(path: str | Path, allow: Sequence[str] = ()) -> ContactModel:
             f"checkpoint {path}: its weights do not fit the model it describes: "
             + " ".join(str(error).split())
         ) from error
+    held = description.get("temperature")
+    if held is not None:
+        model.temperature = _temperature(path, held)
     return model.eval()
+
+
+def _temperature(path: str | Path, held: Any) -> float:
+    """What logits are to be divided by.
+
+    Raises:
+        InputError: If it is not a number above 0.
+    """
+    value = held.get("value") if isinstance(held, dict) else None
+    if not isinstance(value, float) or not 0 < value < math.inf:
+        raise InputError(
+            f"checkpoint {path} has {value!r} as its temperature, not a number above 0; it is "
+            "damaged: give a .ckpt file of protcontact fit"
+        )
+    return value
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -6,7 +6,7 @@ distances, AdamW with warm-up and cosine decay, and this package's one definitio
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
+from protcontact.metrics.calibration import Temperature, fit_temperature
 from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
@@ -38,11 +39,12 @@ from protcontact.training.checkpoint import FORMAT, KEY, describe
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.sharding import shard
+from protcontact.training.stage_scores import Scorer, StageScores
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
 
 # The nulls' names in tables -> in logs.
-NULL_LABELS = {"separation": "null", "copy": "null_copy"}
+NULL_LABELS = {"separation": "null", "copy": "null_copy", "random": "null_random"}
 # What a run was trained with that left these options out of its checkpoint, as they were not there.
 UNSAID = {"contact_weight": 0.0, "auxiliary": None}
 
@@ -107,16 +109,16 @@ class ContactModule(pl.LightningModule):
         self.positive_weight = positive_weight
         self.contact_weight = contact_weight
         self.prior = SeparationPrior()
-        self.scores = ContactScores()
-        self.null_scores, self.copy_scores = ContactScores(), ContactScores()
+        self.scored = StageScores()
         self.copied: CopiedChains | None = None
+        self.twins: tuple[ContactModel, ...] = ()  # with random weights; no part of this module
+        self.temperature: Temperature | None = None  # of these weights
         self.trained_on = torch.empty(0, dtype=torch.int64)
         self.scored_on: dict[str, str] = {}  # split -> fingerprint of what it is scored on
-        self._null_of = ""  # the stage whose null is complete; it never changes within a run
 
     def setup(self, stage: str) -> None:
         """Note what is trained and scored on, and open what can be copied."""
-        self._null_of = ""
+        self.scored.forget_nulls()
         data, head = self._data, self.model.head
         looks = isinstance(head, TemplateHead) and head.looks
         if data is not None and looks and not data.templates_per_chain:
@@ -195,17 +197,30 @@ class ContactModule(pl.LightningModule):
             logits = head.contact_logits(maps)
         losses[f"{stage}/loss"] = self.loss(logits, batch)
         self.log_dict(losses, batch_size=len(batch), on_epoch=True, sync_dist=True)
-        self.scores.update(logits, batch)
-        if self.has_prior and self._null_of != stage:
-            self.null_scores.update(self.prior.scores(batch.index), batch)
-            if self.copied is not None:
-                self.copy_scores.update(self.copied.scores(batch, self.prior), batch)
+        self.scored.update(logits, batch, self._nulls)
+
+    @property
+    def scores(self) -> ContactScores:
+        """Scores of the model, chain by chain."""
+        return self.scored.model
 
     @property
     def nulls(self) -> dict[str, ContactScores]:
-        """Scores of the nulls by name: ``separation``, and ``copy`` where there are templates."""
-        nulls = {"separation": self.null_scores} if self.has_prior else {}
-        return nulls | ({"copy": self.copy_scores} if nulls and self.copied else {})
+        """Scores of the nulls by name: ``separation``, ``copy`` with templates, ``random``."""
+        return self.scored.nulls
+
+    @property
+    def _nulls(self) -> dict[str, Scorer]:
+        """Models that have learnt nothing, as far as there are any here."""
+        found: dict[str, Scorer] = {}
+        prior, copied = self.prior, self.copied
+        if self.has_prior:
+            found["separation"] = lambda batch: prior.scores(batch.index)
+        if self.has_prior and copied is not None:
+            found["copy"] = lambda batch: copied.scores(batch, prior)
+        for twin in self.twins:
+            found["random"] = twin.to(self.device)
+        return found
 
     @property
     def has_prior(self) -> bool:
@@ -214,7 +229,7 @@ class ContactModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the rows of the last epoch."""
-        self._reset("val")
+        self.scored.start("val", self._nulls)
 
     def on_validation_start(self) -> None:
         """Refuse to score what was trained on, where validation is not a part of training."""
@@ -224,13 +239,7 @@ class ContactModule(pl.LightningModule):
     def on_test_epoch_start(self) -> None:
         """Forget the rows of the last run, and refuse to score what was trained on."""
         self._refuse_trained("test")
-        self._reset("test")
-
-    def _reset(self, stage: str) -> None:
-        self.scores.reset()
-        if self._null_of != stage:
-            self.null_scores.reset()
-            self.copy_scores.reset()
+        self.scored.start("test", self._nulls)
 
     def _refuse_trained(self, split: str) -> None:
         if self._data is None:
@@ -243,20 +252,29 @@ class ContactModule(pl.LightningModule):
             )
 
     def on_validation_epoch_end(self) -> None:
-        """Join the rows of all ranks and log their means."""
+        """Join the rows of all ranks, log their means, and fit the temperature."""
         self._log_scores("val")
+        held = self.scored.reliability.counts()
+        if self.trainer.state.fn == TrainerFn.FITTING and 0 < held.contacts < held.pairs:
+            self.temperature = fit_temperature(held)
+            self.log("val/temperature", self.temperature.value)
+
+    def on_train_batch_start(self, batch: ContactBatch, batch_idx: int) -> None:
+        """Forget the temperature: the weights will be others."""
+        self.temperature = None
 
     def on_test_epoch_end(self) -> None:
         """Join the rows of all ranks and log their means."""
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
-        self.scores = self.scores.gather()
-        if self._null_of != stage:
-            self.null_scores = self.null_scores.gather()
-            self.copy_scores = self.copy_scores.gather()
-            self._null_of = "" if self.trainer.sanity_checking else stage
-        self.log_dict({f"{stage}/{name}": value for name, value in self.scores.summary().items()})
+        self.scored.finish(stage, sanity=self.trainer.sanity_checking)
+        found = self.scores.summary() | {
+            name: value
+            for name, value in self.scored.reliability.summary().items()
+            if name.endswith(("/ECE", "/Brier"))
+        }
+        self.log_dict({f"{stage}/{name}": value for name, value in found.items()})
         for name, null in self.nulls.items():
             label = f"{stage}/{NULL_LABELS[name]}"
             kept = {key: value for key, value in null.summary().items() if "/P@L" in key}
@@ -292,6 +310,7 @@ class ContactModule(pl.LightningModule):
             "trained_on": self.trained_on,
             "objective": self._settings,
             "scored_on": self.scored_on,
+            "temperature": None if self.temperature is None else asdict(self.temperature),
         }
 
     @property
@@ -334,6 +353,8 @@ class ContactModule(pl.LightningModule):
             )
         self.trained_on = trained_on
         self.prior = SeparationPrior.from_state_dict(checkpoint[KEY]["prior"])
+        held = checkpoint[KEY].get("temperature")
+        self.temperature = None if held is None else Temperature(**held)
 
 
 def warmup_cosine(warmup: int, total: float, final: float) -> Callable[[int], float]:

@@ -182,9 +182,10 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
     best = version / "checkpoints" / "best.ckpt"
     assert main(["test", "--ckpt_path", str(best)]) == 0
     told = capsys.readouterr().out
+    assert "expected calibration error" in told and "checkpoint's temperature" in told
     assert "mean over 5 chains" in told and f"`protcontact templates {data}` adds a null" in told
     scores = json.loads((run / "version_1" / "test_scores.json").read_text())
-    assert set(scores) == {"about", "model", "separation"}
+    assert set(scores) == {"about", "model", "separation", "random"}
     # the run of the checkpoint has them as well, beside those of its best validation
     assert json.loads((version / "test_scores.json").read_text()) == scores
     own = json.loads((version / "val_scores.json").read_text())

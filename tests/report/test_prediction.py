@@ -9,7 +9,16 @@ from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.distogram import Distogram
-from protcontact.report.prediction import as_batch, predict, predict_all, write_report
+from protcontact.report.prediction import (
+    Distances,
+    as_batch,
+    calibration_note,
+    predict,
+    predict_all,
+    probabilities_of,
+    rescaled,
+    write_report,
+)
 from protcontact.report.targets import Target, Unreadable
 from protcontact.structure.chain import Chain
 from protcontact.structure.rr_read import read_rr
@@ -63,7 +72,51 @@ def test_a_chain_does_not_depend_on_the_others(model, tmp_path):
     alone, _ = predict(model, as_batch(known()))
     predict_all(model, [unknown(), known()], tmp_path)
     with np.load(tmp_path / "known.npz") as stored:
-        np.testing.assert_array_equal(stored["scores"], alone.sigmoid().numpy())
+        np.testing.assert_allclose(stored["scores"], alone.sigmoid().numpy(), rtol=1e-6)
+
+
+def test_probabilities_are_calibrated_and_files_say_so(model, tmp_path):
+    logits, _ = predict(model, as_batch(known()))
+    plain = predict_all(model, [known()], tmp_path)
+    assert "REMARK probabilities are not calibrated" in (tmp_path / "known.rr").read_text()
+    with np.load(tmp_path / "known.npz") as stored:
+        assert np.isnan(stored["temperature"])
+    model.temperature = 2.0
+    (outcome,) = predict_all(model, [known()], tmp_path)
+    with np.load(tmp_path / "known.npz") as stored:
+        assert stored["temperature"] == 2.0
+        expected = 1 / (1 + np.exp(-logits.double().numpy() / 2))
+        np.testing.assert_allclose(stored["scores"], expected, rtol=1e-6)
+    assert f"REMARK {calibration_note(2.0)}" in (tmp_path / "known.rr").read_text()
+    assert "temperature 2" in calibration_note(2.0)
+    assert outcome.scores == plain[0].scores  # a ranking does not change
+
+
+def test_a_temperature_keeps_order_where_float32_would_not():
+    logits = torch.tensor([3.0, 3.0 + 2**-21])
+    first, second = probabilities_of(logits, 3.7)
+    assert first < second
+    np.testing.assert_array_equal(probabilities_of(logits, None), logits.double().sigmoid())
+
+
+def test_bins_follow_the_probability_of_contact():
+    bins = np.array([[[0.1, 0.3, 0.4, 0.2], [0.0, 0.0, 0.0, 1.0]]], dtype=np.float32)
+    made = rescaled(Distances(bins, (6.0, 8.0, 12.0)), np.array([[0.8, 0.5]]))
+    expected = [[[0.2, 0.6, 0.4 / 3, 0.2 / 3], [0.25, 0.25, 0.0, 0.5]]]
+    np.testing.assert_allclose(made.probabilities, expected, rtol=1e-6)
+    assert made.edges == (6.0, 8.0, 12.0)
+
+
+def test_calibrated_distances_add_up_to_the_probability(tmp_path):
+    model = drawing()
+    model.temperature = 0.5
+    predict_all(model, [known()], tmp_path)
+    with np.load(tmp_path / "known.npz") as stored:
+        near = int((stored["distance_edges"] <= 8).sum())
+        total = stored["distance_probabilities"].astype(np.float64)[..., :near].sum(axis=-1)
+        np.testing.assert_allclose(total, stored["scores"], atol=2e-3)
+    read = read_rr(tmp_path / "known.distances.rr")
+    np.testing.assert_allclose(read.bins[:, :3].sum(axis=1), read.probabilities, atol=2e-4)
 
 
 def drawing(**options):

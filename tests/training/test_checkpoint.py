@@ -1,5 +1,6 @@
 """Checkpoints describe themselves, and never run code."""
 
+import math
 import os
 import pickle
 
@@ -55,6 +56,19 @@ def test_round_trip_gives_the_same_numbers(model, content, tmp_path):
     expected = model.head(model.encoder(tokens, mask), mask)
     assert torch.equal(loaded.head(loaded.encoder(tokens, mask), mask), expected)
     assert not loaded.training
+
+
+def test_a_temperature_comes_along(content, tmp_path):
+    assert load_model(save(content, tmp_path)).temperature is None
+    content[KEY]["temperature"] = {"value": 1.5, "before": 0.2}
+    assert load_model(save(content, tmp_path)).temperature == 1.5
+
+
+@pytest.mark.parametrize("held", [{"value": -1.0}, {"value": math.inf}, {"value": "1"}, {}, 1.5])
+def test_a_temperature_that_is_none_is_refused(content, tmp_path, held):
+    content[KEY]["temperature"] = held
+    with pytest.raises(InputError, match="temperature.*above 0"):
+        load_model(save(content, tmp_path))
 
 
 def test_description_is_plain_data(model):

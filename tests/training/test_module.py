@@ -12,6 +12,7 @@ from pytorch_lightning import Trainer
 
 from protcontact.data.splits import TEMPLATES
 from protcontact.errors import InputError
+from protcontact.metrics.calibration import Reliability, fit_temperature
 from protcontact.metrics.distogram_loss import masked_distogram_loss
 from protcontact.metrics.loss import masked_contact_loss
 from protcontact.metrics.nulls import SeparationPrior
@@ -64,6 +65,30 @@ def test_scores_are_means_over_chains_of_the_split(make_module, make_data, tmp_p
     assert logged["val/chains"] == 5
     for name, value in expected.summary().items():
         assert logged[f"val/{name}"] == pytest.approx(value, abs=1e-6, nan_ok=True)
+
+
+def test_the_temperature_of_a_validation_goes_with_its_weights_and_no_others(
+    make_module, make_data, tmp_path
+):
+    module, data = make_module(), make_data()
+    run = trainer(tmp_path, max_steps=4, val_check_interval=4, check_val_every_n_epoch=None)
+    run.fit(module, data)
+    held = Reliability()
+    with torch.no_grad():
+        for batch in data.whole_chains("val"):
+            held.update(module.eval()(batch), batch)
+    slow = fit_temperature(held.counts())
+    assert module.temperature.value == pytest.approx(slow.value, rel=1e-4)
+    assert run.callback_metrics["val/temperature"] == pytest.approx(slow.value, rel=1e-4)
+    assert run.callback_metrics["val/all/ECE"] == pytest.approx(held.summary()["all/ECE"], abs=1e-6)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    assert load_model(tmp_path / "a.ckpt").temperature == module.temperature.value
+    other = make_module()
+    trainer(tmp_path).test(other, data, tmp_path / "a.ckpt", verbose=False, weights_only=True)
+    assert other.temperature == module.temperature
+    module.on_train_batch_start(None, 0)
+    run.save_checkpoint(tmp_path / "b.ckpt")
+    assert load_model(tmp_path / "b.ckpt").temperature is None
 
 
 def test_null_stands_beside_the_score_and_travels_with_the_checkpoint(
@@ -356,7 +381,7 @@ def test_the_copy_of_the_nearest_chain_stands_beside_the_score(
     for batch in data.whole_chains("test"):
         expected.update(copied.scores(batch, module.prior), batch)
     assert list(module.nulls) == ["separation", "copy"]
-    assert module.copy_scores.rows() == expected.rows()
+    assert module.nulls["copy"].rows() == expected.rows()
     for name in ("long/P@L", "short/P@L/5"):
         value = expected.summary()[name]
         assert logged[f"test/null_copy/{name}"] == pytest.approx(value, abs=1e-6, nan_ok=True)

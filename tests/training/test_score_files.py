@@ -15,9 +15,11 @@ def scored(make_module, make_data):
     module, data = make_module(), make_data()
     data.setup("fit")
     module.prior = SeparationPrior.fit(data.whole_chains("train"))
+    nulls = {"separation": lambda batch: module.prior.scores(batch.index)}
+    module.scored.start("val", nulls)
     for batch in data.whole_chains("val"):
-        module.scores.update(module(batch), batch)
-        module.null_scores.update(module.prior.scores(batch.index), batch)
+        module.scored.update(module(batch), batch, nulls)
+    module.scored.finish("val")
     return module
 
 
@@ -29,7 +31,7 @@ def test_files(scored, tmp_path):
     assert set(texts) == {table, means} == {"val_chains.tsv", "val_scores.json"}
     told = json.loads(texts[means])
     assert told["about"] == about and told["model"] == scored.scores.summary()
-    assert told["separation"] == scored.null_scores.summary()
+    assert told["separation"] == scored.nulls["separation"].summary()
     assert len(texts[table].splitlines()) == 1 + 5 and "separation:long/P@L" in texts[table]
 
 

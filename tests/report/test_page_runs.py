@@ -1,0 +1,81 @@
+"""Which chains a page shows, and what of them."""
+
+import numpy as np
+import pytest
+
+from protcontact.data.datamodule import ContactDataModule
+from protcontact.errors import InputError
+from protcontact.report.page_runs import NULL, distance_curves, ranked_evenly, show_run
+from protcontact.report.run_folder import read_run_folder
+from protcontact.training.checkpoint import load_model
+from tests.report.test_compare import made
+
+
+def test_chains_are_taken_evenly_from_the_worst_to_the_best():
+    run = made("a", [0.5, 0.1, 0.3, float("nan"), 0.2, 0.4])
+    known = [f"c{n}" for n in range(6)]
+    assert ranked_evenly(run, "val", known, 9) == ["c1", "c4", "c2", "c5", "c0"]
+    assert ranked_evenly(run, "val", known, 3) == ["c1", "c2", "c0"]
+    assert ranked_evenly(run, "val", ["c0", "x"], 3) == ["c0"]
+
+
+def test_the_gradient_by_distance_of_the_first_and_the_last_step(tmp_path):
+    assert distance_curves(tmp_path) == {}
+    file = tmp_path / "gradient_flow" / "curves.csv"
+    file.parent.mkdir()
+    rows = [
+        f"{step},{name},{k},{-k - step}"
+        for step in (0, 50, 100)
+        for k in (0, 1)
+        for name in ("dist/curve", "time/x")
+    ]
+    file.write_text("\n".join(["step,name,place,value", *rows]))
+    assert distance_curves(tmp_path) == {
+        "step 0": [(0, 0.0), (1, -1.0)],
+        "step 100": [(0, -100.0), (1, -101.0)],
+    }
+    file.write_text("step,name,place,value\n0,dist/curve,zero,1\n")
+    with pytest.raises(InputError, match="curves.csv is damaged"):
+        distance_curves(tmp_path)
+
+
+def opened(path):
+    data = ContactDataModule(str(path))
+    data.setup("test")
+    return data
+
+
+def test_a_run_is_predicted_again(trained_run):
+    folder, path = trained_run
+    run, told = read_run_folder(folder), []
+    shown = show_run(run, "val", opened(path), 3, 500, lambda n, note: told.append(note))
+    names = [one.chain.id for one in shown.maps]
+    scores = [run.scored["val"].chains[name]["long/P@L"] for name in names]
+    assert told == names and len(names) == 3 and scores == sorted(scores)
+    model = load_model(folder / "checkpoints" / "best.ckpt")
+    assert shown.temperature == model.temperature
+    for one, score in zip(shown.maps, scores, strict=True):
+        # scored again, on the same weights
+        assert one.scores["long P@L"] == pytest.approx(score, abs=1e-9)
+        assert np.array_equal(one.probabilities, one.probabilities.T)
+    assert set(shown.separation) == {"model", NULL} and shown.calibration["long"]
+
+
+def test_long_chains_are_left_out(trained_run):
+    folder, path = trained_run
+    shown = show_run(read_run_folder(folder), "val", opened(path), 9, 108, lambda n, note: None)
+    assert 0 < len(shown.maps) < 5 and max(len(one.chain) for one in shown.maps) <= 108
+
+
+def test_without_a_checkpoint(tmp_path):
+    run = made("a", [0.5])
+    assert "best.ckpt" in show_run(run, "val", None, 1, 500, lambda n, note: None).missing
+
+
+def test_other_data_are_refused(trained_run):
+    folder, path = trained_run
+    run = read_run_folder(folder)
+    for name in list(run.scored["val"].chains):
+        run.scored["val"].chains[f"other {name}"] = run.scored["val"].chains.pop(name)
+    with pytest.raises(InputError, match="no chain that .* --data"):
+        show_run(run, "val", opened(path), 3, 500, lambda n, note: None)
