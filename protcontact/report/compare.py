@@ -2,9 +2,10 @@
 
 Runs whose settings agree in all but the seed are trainings of one model, and are joined. Models are
 compared on the same chains: chain by chain, the mean over seeds of one less that of the other, with
-a bootstrap over chains. Where several models are compared with one, the intervals are widened so
-that all of them together hold with 95 % (Bonferroni): of ten equal models one would else be called
-better or worse in a third of all comparisons.
+a bootstrap over chains, widened by what the seeds may have done where any model was trained more
+than once (`protcontact.metrics.seed_spread`). Where several models are compared with one, each
+interval is made for a higher level, so that all of them together hold with 95 % (Bonferroni): of
+ten equal models one would else be called better or worse in a third of all comparisons.
 """
 
 import math
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from protcontact.errors import InputError
 from protcontact.metrics.bootstrap import Interval, mean_spread, paired_difference
 from protcontact.metrics.ranges import RANGES
+from protcontact.metrics.seed_spread import SeedSpread, pooled_spread, widened
 from protcontact.report.runs import SPLITS, Run, Scores
 
 LEVEL = 0.95  # of all intervals together
@@ -79,6 +81,7 @@ class Comparison:
         models: The best one first.
         reference: The model that the others are compared with.
         level: Of each interval.
+        spread: Of the score over seeds; None where no model was trained more than once.
         nulls: Name -> scores of a null model on the same chains.
         notes: What makes the comparison less than plain.
     """
@@ -88,6 +91,7 @@ class Comparison:
     models: tuple[Model, ...]
     reference: Model
     level: float
+    spread: SeedSpread | None
     nulls: Mapping[str, Scores]
     notes: tuple[str, ...]
 
@@ -96,7 +100,11 @@ class Comparison:
         if model is self.reference:
             return None
         one, other = (each.chains(self.split, self.column) for each in (model, self.reference))
-        return judged(paired_difference(one, other, self.level))
+        difference = paired_difference(one, other, self.level)
+        if self.spread is not None and not math.isnan(difference.low):
+            counts = len(model.runs), len(self.reference.runs)
+            difference = widened(difference, self.spread, *counts, self.level)
+        return judged(difference)
 
     def differences(self) -> dict[str, list[Any]]:
         """Settings in which the models differ -> the value of each, in order; `ABSENT` if none."""
@@ -167,8 +175,10 @@ def compare(
     ranked = sorted(models, key=lambda model: _falling(model.score(split, column)[0]))
     others = max(1, len(models) - 1)
     level = 1 - (1 - LEVEL) / others
+    same = [model.chains(split, column) for model in _models(runs, each=False)]
+    spread = pooled_spread([[mean(chains) for chains in trainings] for trainings in same])
     nulls = runs[0].scored[split].nulls
-    return Comparison(split, column, tuple(ranked), first, level, nulls, tuple(notes))
+    return Comparison(split, column, tuple(ranked), first, level, spread, nulls, tuple(notes))
 
 
 def _falling(score: float) -> tuple[bool, float]:

@@ -147,11 +147,16 @@ def sentences(found: Comparison) -> list[str]:
             f"intervals: bootstrap over chains of the paired difference in {found.column}"
             + (f", widened so that all {others} hold together with 95 %" if others > 1 else "")
         )
-        single = [model.name for model in found.models if len(model.runs) == 1]
-        if single:
+        if found.spread is None:
             about.append(
-                "trained once, so its verdict is about this training and not about the model: "
-                + ", ".join(single)
+                "every model was trained once, so verdicts are about these trainings and not about "
+                "the models: another seed may turn them; train more seeds"
+            )
+        else:
+            about.append(
+                f"a score differs by {found.spread.deviation:.4f} (standard deviation, "
+                f"{found.spread.freedom} degrees of freedom) between seeds of one model, which the "
+                "intervals hold as well"
             )
     return [*about, *found.notes]
 

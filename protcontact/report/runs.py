@@ -86,8 +86,11 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end, where it notes what it cost."""
-        return "cost/steps" in self.history
+        """Whether the training came to its end: it notes what it cost, or was at its last step."""
+        wanted = self.config.get("trainer.max_steps")
+        steps = [step for values in self.history.values() for step, _ in values[-1:]]
+        last = max(steps, default=-1) + 1  # the first step is 0
+        return "cost/steps" in self.history or (isinstance(wanted, int) and last >= wanted > 0)
 
 
 def make_run(

@@ -7,6 +7,7 @@ import pytest
 
 from protcontact.errors import InputError
 from protcontact.metrics.bootstrap import Interval, paired_difference
+from protcontact.metrics.seed_spread import widened
 from protcontact.report.compare import ABSENT, BETTER, SAME, WORSE, compare, judged
 from protcontact.report.runs import make_run
 from tests.report.stored_runs import settings, tables
@@ -79,6 +80,31 @@ def test_seeds_of_one_model_are_joined_and_can_be_kept_apart():
     assert sorted(m.name for m in apart.models) == ["a seed 0", "a seed 1", "b"]
     same = compare([runs[0], made("a", HARD, seed=0)], each=True)
     assert [m.name for m in same.models] == ["a #1", "a #2"]
+
+
+def test_two_seeds_of_one_model_are_not_distinguishable_however_many_chains():
+    runs = [made("a", HARD, seed=0), made("a", HARD + 0.005, seed=1)]
+    other = [made("b", HARD, channels=8), made("c", HARD + 0.005, channels=9)]
+    found = compare(runs, each=True)
+    (verdict,) = [found.verdict(m) for m in found.models if m is not found.reference]
+    assert verdict.word == SAME and found.spread.deviation == pytest.approx(0.005 / math.sqrt(2))
+    # of two models that were trained once, the trainings are told apart
+    alone = compare(other, reference="b")
+    assert [v.word for m in alone.models if (v := alone.verdict(m))] == [BETTER]
+    assert alone.spread is None
+
+
+def test_what_seeds_do_is_learnt_from_all_models():
+    seeds = [made("a", HARD + 0.001 * seed, seed=seed) for seed in range(3)]
+    found = compare([*seeds, made("b", HARD + 0.1, channels=8)])
+    assert found.spread.freedom == 2
+    (verdict,) = [found.verdict(m) for m in found.models if m is not found.reference]
+    chains = paired_difference(
+        found.models[0].chains("val", "long/P@L"), found.reference.chains("val", "long/P@L")
+    )
+    assert verdict.word == BETTER and verdict.difference == widened(
+        chains, found.spread, 1, 3, 0.95
+    )
 
 
 def test_the_same_seed_twice_is_told():

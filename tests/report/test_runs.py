@@ -53,6 +53,8 @@ def test_the_end_is_known_by_what_it_cost():
     run = made(history={"cost/steps": [(20, 20.0)], "train/loss": [(1, 3.0), (2, 1.0)]}.items())
     assert run.finished and run.last("train/loss") == 1.0 and math.isnan(run.last("other"))
     assert not made().finished
+    assert made(history={"loss": [(19, 1.0)]}).finished  # of 20 steps
+    assert not made(history={"loss": [(18, 1.0)]}).finished
 
 
 @pytest.mark.parametrize(
