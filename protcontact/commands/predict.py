@@ -30,7 +30,7 @@ from pathlib import Path
 from protcontact.batch import AlignedTemplates
 from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
-from protcontact.data.homology import MMseqs
+from protcontact.data.homology import MMseqs, Threshold
 from protcontact.data.progress import progress
 from protcontact.data.store import ChainStore
 from protcontact.data.template_search import TemplateOptions, find_templates
@@ -130,6 +130,12 @@ def _templates(
     options = TemplateOptions(per_chain=args.per_chain)
     sequences = [target.chain.sequence for target in targets]
     found = find_templates(sequences, store, options, MMseqs())
+    near = sum(any(map(Threshold().reached, own)) for own in found)
+    if near:
+        print(
+            f"{near} of {len(found)} inputs have a homologue among the training chains (30 % "
+            "identity or more): their scores say nothing of new proteins"
+        )
     return {
         target.name: padded_templates(
             [[aligned_template(one, store, len(target.chain)) for one in own]],

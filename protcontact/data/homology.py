@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from protcontact.data.alignment import Alignment, aligned_pairs
 from protcontact.errors import InputError
@@ -59,13 +59,25 @@ class Hit(NamedTuple):
     columns: int
 
 
+class Resemblance(Protocol):
+    """Two sequences that were aligned."""
+
+    @property
+    def identity(self) -> float:
+        """Identical residues / aligned columns."""
+
+    @property
+    def coverage(self) -> float:
+        """Aligned part of the chain that is covered more."""
+
+
 class Threshold(NamedTuple):
     """From where on two chains count as homologous, both inclusive."""
 
     identity: float = 0.3
     coverage: float = 0.8
 
-    def reached(self, hit: Hit | Alignment) -> bool:
+    def reached(self, hit: Resemblance) -> bool:
         """Return whether a hit counts."""
         return hit.identity >= self.identity and hit.coverage >= self.coverage
 

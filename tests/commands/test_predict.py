@@ -134,9 +134,14 @@ def test_templates_are_searched_among_the_training_chains(tmp_path, capsys, monk
         assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / name, *words) == 0
         told = capsys.readouterr().out
         assert ("none without --templates DATA" in told) == (name == "without")
+        assert "homologue" not in told
         found[name] = np.load(tmp_path / name / "one.npz")["scores"]
     assert abs(found["one"] - found["without"]).max() > 1e-3
     assert abs(found["two"] - found["one"]).max() > 1e-3
+    monkeypatch.setattr(verb, "MMseqs", lambda: StandIn(homologous=range(1000)))
+    words = ["--templates", data]
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "near", *words) == 0
+    assert "1 of 1 inputs have a homologue among the training chains" in capsys.readouterr().out
 
 
 def test_templates_for_a_model_that_looks_at_none_are_refused(checkpoint, tmp_path, capsys):
