@@ -41,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=100,
         metavar="N",
-        help="maps of all runs together, from the worst chain to the best (default: %(default)s)",
+        help="maps of all runs together; the same chains of each, from the worst of the first run "
+        "to its best (default: %(default)s)",
     )
     add(
         "--longest",
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(data, str):
                 shown.append(RunPage(one, found.split, missing=data))
             else:
-                shown.append(show_run(one, found.split, data, each, args.longest, advance))
+                shown.append(show_run(one, runs[0], found.split, data, each, args.longest, advance))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.out, page(found, shown))
     for drawn in shown:

@@ -96,11 +96,12 @@
     const map = await opened(state.run, state.chain);
     if (mine !== drawing) return; // a later change has overtaken this one
     const n = map.length;
-    model("map-image").data = { url: [picture(map)], x: [0], y: [0], w: [n], h: [n] };
+    model("map-image").data = { url: [picture(map)], x: [0.5], y: [0.5], w: [n], h: [n] };
     if (whole) {
       const plot = model("map");
-      plot.x_range.setv({ start: 0, end: n, reset_start: 0, reset_end: n });
-      plot.y_range.setv({ start: n, end: 0, reset_start: n, reset_end: 0 });
+      const low = 0.5, high = n + 0.5; // a residue reaches half a place to each side
+      plot.x_range.setv({ start: low, end: high, reset_start: low, reset_end: high });
+      plot.y_range.setv({ start: high, end: low, reset_start: high, reset_end: low });
       state.cursor = null;
     }
     $("threshold-value").textContent = state.threshold.toFixed(2);
@@ -121,7 +122,7 @@
     const source = model("map-cursor");
     if (!state.cursor) { source.data = { x: [], y: [], w: [] }; return; }
     const [i, j] = state.cursor;
-    source.data = { x: [j + 0.5], y: [i + 0.5], w: [Math.max(1, map.length / 60)] };
+    source.data = { x: [j + 1], y: [i + 1], w: [Math.max(1, map.length / 60)] };
     tell(map, i, j);
   }
 
@@ -136,7 +137,7 @@
 
   async function pointed(x, y) {
     const map = await opened(state.run, state.chain);
-    const i = Math.floor(y), j = Math.floor(x);
+    const i = Math.round(y) - 1, j = Math.round(x) - 1;
     if (i >= 0 && j >= 0 && i < map.length && j < map.length) tell(map, i, j);
   }
 

@@ -207,9 +207,10 @@ def _slider(name: str, label: str, low: float, high: float, step: float, value: 
 
 def _named(run: int, shown: RunPage) -> str:
     """The worst and the best chains of a run, each a button that shows its map."""
-    last = len(shown.maps) - 1
-    worst = list(range(min(NAMED, len(shown.maps))))
-    best = [place for place in range(last, max(-1, last - NAMED), -1) if place not in worst]
+    scores = [one.scores["long P@L"] for one in shown.maps]
+    ranked = sorted(range(len(scores)), key=lambda place: (scores[place], place))
+    worst = ranked[:NAMED]
+    best = [place for place in ranked[::-1][:NAMED] if place not in worst]
     lists = []
     for title, places in (("worst", worst), ("best", best)):
         items = "".join(_button(run, place, shown) for place in places)

@@ -26,9 +26,9 @@ def map_figure() -> Model:
     """An empty map, which the script of the page fills."""
     plot = figure(
         name=MAP,
-        x_range=Range1d(start=0, end=100),
-        y_range=Range1d(start=100, end=0),
-        x_axis_label="residue j (place in the sequence)",
+        x_range=Range1d(start=0.5, end=100.5),
+        y_range=Range1d(start=100.5, end=0.5),
+        x_axis_label="residue j, place in the sequence",
         y_axis_label="residue i",
         tools="pan,wheel_zoom,box_zoom,reset,save",
         active_scroll=None,
@@ -105,7 +105,8 @@ def calibration_figure(curves: Mapping[str, Sequence[Bin]]) -> Model:
         "", "predicted probability", "share in contact", x_axis_type="log", y_axis_type="log"
     )
     _lines(plot, shown)
-    ends = [1e-5, 1.0]
+    values = [value for points in shown.values() for point in points for value in point]
+    ends = [min(values, default=1e-2), 1.0]
     plot.line(ends, ends, color="#666666", line_dash="dashed", legend_label="as promised")
     plot.legend.location = "top_left"
     return plot

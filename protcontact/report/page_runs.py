@@ -87,7 +87,7 @@ def ranked_evenly(run: Run, split: str, known: Sequence[str], count: int) -> lis
     """Names of chains, evenly along the ranking by long-range P@L, the worst first.
 
     Args:
-        run: With scores of the split.
+        run: With scores of the split; by which chains are ranked for all runs of a page.
         split: Of the data.
         known: Chains that can be shown.
         count: How many; fewer if there are not as many.
@@ -102,12 +102,19 @@ def ranked_evenly(run: Run, split: str, known: Sequence[str], count: int) -> lis
 
 
 def show_run(
-    run: Run, split: str, data: ContactDataModule, count: int, longest: int, advance: Advance
+    run: Run,
+    ranked_by: Run,
+    split: str,
+    data: ContactDataModule,
+    count: int,
+    longest: int,
+    advance: Advance,
 ) -> RunPage:
     """Predict the chains that a page shows.
 
     Args:
-        run: Of a folder with ``checkpoints/best.ckpt``, scored on the split.
+        run: Of a folder with ``checkpoints/best.ckpt``.
+        ranked_by: The run by whose scores chains are chosen, the same for all of a page.
         split: ``val`` or ``test``.
         data: Set up.
         count: Number of chains.
@@ -128,11 +135,11 @@ def show_run(
         for row in data.rows(split)
         if data.store.lengths[row] <= longest
     }
-    names = ranked_evenly(run, split, list(rows), count)
+    names = ranked_evenly(ranked_by, split, list(rows), count)
     if not names:
         raise InputError(
-            f"no chain that {run.source} was scored on is in the {split} split of {data.path}; "
-            "give the data set of the training with --data"
+            f"no chain that {ranked_by.source} was scored on is in the {split} split of "
+            f"{data.path}; give the data set of the training with --data"
         )
     model = load_model(checkpoint)
     prior = SeparationPrior.from_state_dict(read_checkpoint(checkpoint)[KEY]["prior"])

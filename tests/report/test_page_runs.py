@@ -48,7 +48,7 @@ def opened(path):
 def test_a_run_is_predicted_again(trained_run):
     folder, path = trained_run
     run, told = read_run_folder(folder), []
-    shown = show_run(run, "val", opened(path), 3, 500, lambda n, note: told.append(note))
+    shown = show_run(run, run, "val", opened(path), 3, 500, lambda n, note: told.append(note))
     names = [one.chain.id for one in shown.maps]
     scores = [run.scored["val"].chains[name]["long/P@L"] for name in names]
     assert told == names and len(names) == 3 and scores == sorted(scores)
@@ -63,13 +63,25 @@ def test_a_run_is_predicted_again(trained_run):
 
 def test_long_chains_are_left_out(trained_run):
     folder, path = trained_run
-    shown = show_run(read_run_folder(folder), "val", opened(path), 9, 108, lambda n, note: None)
+    run = read_run_folder(folder)
+    shown = show_run(run, run, "val", opened(path), 9, 108, lambda n, note: None)
     assert 0 < len(shown.maps) < 5 and max(len(one.chain) for one in shown.maps) <= 108
+
+
+def test_chains_are_those_of_the_run_that_ranks(trained_run):
+    folder, path = trained_run
+    run, first = read_run_folder(folder), read_run_folder(folder)
+    chosen = sorted(first.scored["val"].chains)[:2]
+    for name in list(first.scored["val"].chains):
+        if name not in chosen:
+            del first.scored["val"].chains[name]
+    shown = show_run(run, first, "val", opened(path), 9, 500, lambda n, note: None)
+    assert {one.chain.id for one in shown.maps} == set(chosen)
 
 
 def test_without_a_checkpoint(tmp_path):
     run = made("a", [0.5])
-    assert "best.ckpt" in show_run(run, "val", None, 1, 500, lambda n, note: None).missing
+    assert "best.ckpt" in show_run(run, run, "val", None, 1, 500, lambda n, note: None).missing
 
 
 def test_other_data_are_refused(trained_run):
@@ -78,4 +90,4 @@ def test_other_data_are_refused(trained_run):
     for name in list(run.scored["val"].chains):
         run.scored["val"].chains[f"other {name}"] = run.scored["val"].chains.pop(name)
     with pytest.raises(InputError, match="no chain that .* --data"):
-        show_run(run, "val", opened(path), 3, 500, lambda n, note: None)
+        show_run(run, run, "val", opened(path), 3, 500, lambda n, note: None)
