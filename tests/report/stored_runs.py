@@ -85,4 +85,5 @@ def write_offline(folder, scores, seed=0, channels=16, name="a", **options):
             out.write(text)
     where = run.dir
     run.finish()
+    wandb.teardown()  # or it would not look at the environment again, which other tests change
     return type(folder)(where).parent

@@ -13,6 +13,13 @@ from tests.report.test_compare import trio
 wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="wandb-workspaces is missing")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def wandb_forgets():
+    """What wandb has read of the environment; other tests of this process set another one."""
+    yield
+    __import__("wandb").teardown()
+
+
 @pytest.fixture(scope="module")
 def report():
     return definition(compare(trio()), "lab/contacts")
@@ -36,7 +43,12 @@ def test_it_is_about_these_runs_and_says_what_was_found(report):
 def test_panels_show_what_runs_log(report):
     precision, gradient, maps, settings = grids(report)
     shown = [[str(getattr(y, "name", y)) for y in panel.y] for panel in precision.panels]
-    assert shown[2] == ["val/long/P@L", "val/null/long/P@L", "val/null_copy/long/P@L"]
+    assert shown[2] == [
+        "val/long/P@L",
+        "val/null/long/P@L",
+        "val/null_copy/long/P@L",
+        "val/null_random/long/P@L",
+    ]
     assert shown[3] == ["train/loss", "val/loss"]
     assert gradient.panels[0].metric_regex == "gradflow/.*"
     assert gradient.panels[1].media_keys[0] == "gradflow/depth"
