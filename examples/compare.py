@@ -33,7 +33,8 @@ for name, (config, seed) in TRAININGS.items():
 
 # %% The table of `protcontact compare`: runs of one model are joined
 runs = [str(OUT / name) for name in TRAININGS]
-main(["compare", *runs])
+if main(["compare", *runs]) != 0:
+    sys.exit("not comparable")
 
 # %% The same in Python
 found = compare(read_runs(runs))
@@ -44,4 +45,4 @@ for model in found.models:
     print(f"{model.name}: {found.column} {mean:.3f}, {len(model.runs)} trainings, {told}")
 
 # %% One page to look at, that opens anywhere
-main(["report", *runs, "--out", str(OUT / "page.html"), "--chains", "30"])
+sys.exit(main(["report", *runs, "--out", str(OUT / "page.html"), "--chains", "30"]))

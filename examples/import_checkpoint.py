@@ -33,4 +33,5 @@ print(f"logits {tuple(logits.shape)}; 0 at the padding of the shorter sequence")
 # %% The same as files: RR, npz, a picture; long chains go in windows
 fasta = OUT / "proteins.fasta"
 fasta.write_text("".join(f">{name}\n{text}\n" for name, text in SEQUENCES.items()))
-main(["contacts", "--checkpoint", str(MODEL), "--fasta", str(fasta), "--out", str(OUT / "maps")])
+words = ["--checkpoint", str(MODEL), "--fasta", str(fasta), "--out", str(OUT / "maps")]
+sys.exit(main(["contacts", *words]))

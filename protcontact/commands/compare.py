@@ -23,10 +23,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from protcontact.report.compare import COLUMNS, FIRST, compare
+from protcontact.report.compare import COLUMNS, compare
 from protcontact.report.compare_text import TextTable, sentences, text_tables, write_comparison
 from protcontact.report.run_sources import read_runs
 from protcontact.report.runs import SPLITS
+from protcontact.report.suite_tables import FIRST
 
 WIDTH = 160  # of a table in a log file
 

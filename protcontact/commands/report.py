@@ -22,7 +22,7 @@ from protcontact.data.progress import progress
 from protcontact.errors import InputError
 from protcontact.report.compare import compare
 from protcontact.report.page import page
-from protcontact.report.page_runs import CHECKPOINT, RunPage, show_run
+from protcontact.report.page_runs import RunPage, checkpoint_of, show_run
 from protcontact.report.run_sources import read_runs
 from protcontact.report.runs import SPLITS, Run
 
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _data(run: Run, given: Path | None) -> ContactDataModule | str:
     """The data set of a run, set up; or why there is none."""
-    if not (Path(run.source) / CHECKPOINT).is_file():
-        return f"there is no {Path(run.source) / CHECKPOINT}"
+    if not checkpoint_of(run).is_file():
+        return f"there is no {checkpoint_of(run)}"
     path = given or Path(str(run.facts.get("data_path", "data")))
     if given is None and not path.is_dir():
         return f"its data set {path} is not here: give --data"

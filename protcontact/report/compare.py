@@ -17,11 +17,11 @@ from protcontact.errors import InputError
 from protcontact.metrics.bootstrap import Interval, mean_spread, paired_difference
 from protcontact.metrics.ranges import RANGES
 from protcontact.metrics.seed_spread import SeedSpread, pooled_spread, widened
-from protcontact.report.runs import SPLITS, Run, Scores
+from protcontact.report.runs import SPLITS, Run
+from protcontact.report.suite_scores import Scores
+from protcontact.report.suite_tables import FIRST, METRICS, mean_of
 
 LEVEL = 0.95  # of all intervals together
-FIRST = "long/P@L"
-METRICS = ("P@L", "P@L/2", "P@L/5", "R-precision", "AUPRC")
 COLUMNS = tuple(f"{span.name}/{metric}" for span in RANGES for metric in METRICS)
 REACH = "dist/reach_1e-3"  # what `DistanceProbe` logs, below the names of what it looks at
 BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
@@ -45,7 +45,7 @@ class Model:
 
     def score(self, split: str, column: str) -> tuple[float, float]:
         """Mean and standard deviation over seeds of the mean over chains."""
-        return mean_spread([mean(chains) for chains in self.chains(split, column)])
+        return mean_spread([mean_of(chains) for chains in self.chains(split, column)])
 
     def logged(self, name: str) -> float:
         """Mean over seeds of the last value of a logged number; NaN where none has it."""
@@ -128,12 +128,6 @@ def judged(difference: Interval) -> Verdict:
     return Verdict(difference, WORSE if difference.high < 0 else SAME)
 
 
-def mean(chains: Mapping[str, float]) -> float:
-    """Mean over the chains where a score is defined; NaN if nowhere."""
-    defined = [value for value in chains.values() if not math.isnan(value)]
-    return math.fsum(defined) / len(defined) if defined else math.nan
-
-
 def column_of(scores: Scores, column: str) -> dict[str, float]:
     """One column of a table of chains: chain id -> score."""
     return {chain: row[column] for chain, row in scores.items()}
@@ -176,7 +170,7 @@ def compare(
     others = max(1, len(models) - 1)
     level = 1 - (1 - LEVEL) / others
     same = [model.chains(split, column) for model in _models(runs, each=False)]
-    spread = pooled_spread([[mean(chains) for chains in trainings] for trainings in same])
+    spread = pooled_spread([[mean_of(chains) for chains in trainings] for trainings in same])
     nulls = runs[0].scored[split].nulls
     return Comparison(split, column, tuple(ranked), first, level, spread, nulls, tuple(notes))
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from protcontact.atomic import write_text
 from protcontact.metrics.ranges import RANGES
-from protcontact.report.compare import COLUMNS, METRICS, Comparison, Model, column_of, mean
+from protcontact.report.compare import COLUMNS, Comparison, Model, column_of
 from protcontact.report.suite_scores import write_lines
+from protcontact.report.suite_tables import METRICS, mean_of
 
 WIDEST = 48  # characters of a setting's value
 GIGA = 1e9
@@ -69,7 +70,7 @@ def _verdicts(found: Comparison) -> TextTable:
     )
     rows = [_verdict_row(found, model) for model in found.models]
     for name, scores in found.nulls.items():
-        value = mean(column_of(scores, found.column))
+        value = mean_of(column_of(scores, found.column))
         rows.append((f"null: {name}", "", number(value), *[""] * (len(header) - 3)))
     chains = len(found.reference.runs[0].scored[found.split].chains)
     return TextTable(f"{chains} chains of the {found.split} split", header, rows)
@@ -106,7 +107,7 @@ def _scores(found: Comparison) -> TextTable:
             cells = [spread(*model.score(found.split, column)) for column in columns]
             rows.append((span.name, model.name, *cells))
         for name, scores in found.nulls.items():
-            cells = [number(mean(column_of(scores, f"{span.name}/{m}"))) for m in METRICS]
+            cells = [number(mean_of(column_of(scores, f"{span.name}/{m}"))) for m in METRICS]
             rows.append((span.name, f"null: {name}", *cells))
     return TextTable(
         "mean over chains ± standard deviation over seeds", ("range", "of", *METRICS), rows
@@ -204,6 +205,7 @@ def _line(found: Comparison, model: Model) -> dict[str, object]:
 
 def _nulls(found: Comparison) -> Sequence[dict[str, object]]:
     return [
-        {"model": f"null: {name}"} | {column: mean(column_of(scores, column)) for column in COLUMNS}
+        {"model": f"null: {name}"}
+        | {column: mean_of(column_of(scores, column)) for column in COLUMNS}
         for name, scores in found.nulls.items()
     ]

@@ -20,14 +20,13 @@ from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.precision import ChainScores, score_chain
 from protcontact.metrics.ranges import RANGES, SeparationRange
 from protcontact.metrics.separation_bins import doubling_bins
-from protcontact.report.compare import FIRST
 from protcontact.report.page_maps import ShownMap
 from protcontact.report.prediction import probabilities_of
 from protcontact.report.runs import Run
+from protcontact.report.suite_tables import FIRST
 from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
 
 NULL = "null: separation"
-CHECKPOINT = Path("checkpoints") / "best.ckpt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,11 @@ class RunPage:
     temperature: float | None = None
     distances: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     missing: str = ""
+
+
+def checkpoint_of(run: Run) -> Path:
+    """Where the best weights of a run are, if it has any here."""
+    return Path(run.source) / "checkpoints" / "best.ckpt"
 
 
 def distance_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -122,14 +126,12 @@ def show_run(
         advance: Told after each chain.
 
     Returns:
-        What to show; without maps where the run has no checkpoint here.
+        What to show. Refuses what `load_model` refuses.
 
     Raises:
         InputError: If no chain of the run is in the data.
     """
-    checkpoint = Path(run.source) / CHECKPOINT
-    if not checkpoint.is_file():
-        return RunPage(run, split, missing=f"there is no {checkpoint}")
+    checkpoint = checkpoint_of(run)
     rows = {
         str(data.store.ids[row]): row
         for row in data.rows(split)

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protcontact.errors import InputError
+from protcontact.report.suite_scores import Scores
 from protcontact.training.score_files import ABOUT, score_files
 
 SPLITS = ("test", "val")  # which one is compared, if all runs have both
-# chain id -> column -> value
-Scores = dict[str, dict[str, float]]
 # Settings in which trainings differ that are meant to be the same: places, names, machines, and how
 # often something is looked at.
 INCIDENTAL = (

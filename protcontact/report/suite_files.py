@@ -18,6 +18,7 @@ from protcontact.report.suite_tables import (
     Tables,
     chain_lines,
     length_lines,
+    mean_of,
     run_lines,
     separation_lines,
     summary_lines,
@@ -144,7 +145,7 @@ def panels(
         [line[FIRST] for line in models.values()],
         [line[f"{FIRST} low"] for line in models.values()],
         [line[f"{FIRST} high"] for line in models.values()],
-        [[_mean_of(run) for run in tables.scores(name, FIRST)] for name in models],
+        [[mean_of(run) for run in tables.scores(name, FIRST)] for name in models],
         nulls,
         "long-range P@L",
         title=f"{len(tables.null)} chains of the {tables.suite.split} split",
@@ -170,11 +171,6 @@ def panels(
         "does what reaches farther find more?",
     )
     return [*drawn, points]
-
-
-def _mean_of(run: Mapping[str, float]) -> float:
-    defined = [value for value in run.values() if not math.isnan(value)]
-    return math.fsum(defined) / len(defined) if defined else math.nan
 
 
 def _by_separation(name: str, separation: list[dict[str, Any]], lows: Mapping[str, int]) -> Line:

@@ -104,7 +104,7 @@ class Tables:
 
     def seeds(self, name: str, column: str, **lengths: int) -> tuple[float, float]:
         """Mean and standard deviation over seeds of the means over chains."""
-        return mean_spread([_mean(run) for run in self.scores(name, column, **lengths)])
+        return mean_spread([mean_of(run) for run in self.scores(name, column, **lengths)])
 
     def interval(self, name: str, column: str, **lengths: int) -> Interval:
         """Bootstrap over chains of the mean over seeds."""
@@ -115,16 +115,16 @@ class Tables:
         return mean_spread([float(run.note[key]) for run in self.runs(name)])
 
 
-def _mean(run: Mapping[str, float]) -> float:
-    defined = [value for value in run.values() if not math.isnan(value)]
-    return math.fsum(defined) / len(defined) if defined else math.nan
+def mean_of(run: Mapping[str, float]) -> float:
+    """Mean over the chains where a score is defined; NaN if nowhere."""
+    return mean_spread([*run.values()])[0]
 
 
 def run_lines(tables: Tables) -> list[dict[str, object]]:
     """``runs.csv``: one line per run, whether it finished or not."""
     means = {
         (run.name, run.seed): {
-            f"{span.name}/{metric}": _mean(
+            f"{span.name}/{metric}": mean_of(
                 {chain: row[f"{span.name}/{metric}"] for chain, row in run.scores.items()}
             )
             for span in RANGES

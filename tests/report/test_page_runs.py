@@ -5,7 +5,13 @@ import pytest
 
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
-from protcontact.report.page_runs import NULL, distance_curves, ranked_evenly, show_run
+from protcontact.report.page_runs import (
+    NULL,
+    checkpoint_of,
+    distance_curves,
+    ranked_evenly,
+    show_run,
+)
 from protcontact.report.run_folder import read_run_folder
 from protcontact.training.checkpoint import load_model
 from tests.report.test_compare import made
@@ -79,9 +85,10 @@ def test_chains_are_those_of_the_run_that_ranks(trained_run):
     assert {one.chain.id for one in shown.maps} == set(chosen)
 
 
-def test_without_a_checkpoint(tmp_path):
+def test_without_a_checkpoint():
     run = made("a", [0.5])
-    assert "best.ckpt" in show_run(run, run, "val", None, 1, 500, lambda n, note: None).missing
+    assert not checkpoint_of(run).is_file()
+    assert checkpoint_of(run).parts[-2:] == ("checkpoints", "best.ckpt")
 
 
 def test_other_data_are_refused(trained_run):
