@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,14 @@ def run(*words):
 
 
 @pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.py")), ids=lambda path: path.name)
-def test_help(path):
-    done = run(path, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
+def test_help(path, monkeypatch, capsys):
+    """In this process: what the scripts import takes seconds, each time."""
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    monkeypatch.syspath_prepend(str(path.parent))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -49,7 +54,7 @@ def test_training_benchmark_prints_a_row_for_both_sides():
 @pytest.mark.slow
 def test_cost_benchmark_prints_a_row_for_every_tool():
     """Counts do not depend on the machine: light waits for nothing, sends and breaks nothing."""
-    small = ("--width", 8, "--rounds", 1, "--steps", 10)
+    small = ("--width", 8, "--layers", 24, "--rounds", 1, "--steps", 10)
     done = run(SCRIPTS / "bench" / "gradflow_cost.py", *small)
     assert done.returncode == 0, done.stderr
     rows = [re.split(r"\s{2,}", line.strip()) for line in done.stdout.splitlines()[3:]]
@@ -57,7 +62,7 @@ def test_cost_benchmark_prints_a_row_for_every_tool():
     assert len(waits) == 5
     assert waits["GradientFlow, light"] == ["0.0", "0.0", "0"]
     assert waits["GradientFlow, full"] == ["0.0", "1.0", "eager"]
-    assert float(waits["grad_norm + log_dict"][0]) > 100
+    assert float(waits["grad_norm + log_dict"][0]) > 40  # one for each tensor
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ structure, so NAME.pml, NAME.cxc and scores are for what is given by --input; a 
 With --complex all chains of a structure are one input, and pairs within and between chains are
 scored apart (no scripts for viewers).
 
+Probabilities are the model's own; no temperature was fitted, and the RR files say so.
+
 Sequences longer than the model's positions (ESM-1b, ESM-1v: 1,022) or than the memory are read in
 windows (--tile, --overlap). Shared pairs are averaged, pairs in no common window are left out (NaN
 in the npz), and report.tsv tells how far the windows are apart where they share pairs. It has a

@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from protcontact.atomic import replacing, write_text
+from protcontact.commands.trust import add_trust_package
 from protcontact.errors import InputError
 from protcontact.training.checkpoint import KEY
 from protcontact.training.ensemble import join
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoints", type=Path, nargs="+", metavar="CKPT", help="files of protcontact fit")
     add("--out", required=True, type=Path, metavar="OUT", help="the run folder to write")
+    add_trust_package(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0. An `InputError` says why checkpoints cannot be joined.
     """
-    content = join(args.checkpoints)
+    content = join(args.checkpoints, args.trust_package)
     config = _config(args.checkpoints[0], content[KEY], args.out)
     file = args.out / "checkpoints" / "best.ckpt"
     file.parent.mkdir(parents=True, exist_ok=True)

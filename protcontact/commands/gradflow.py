@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from protcontact.atomic import write_text
+from protcontact.commands.trust import add_trust_package
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
 from protcontact.gradflow.diagnosis import measure_diagnosis
@@ -131,13 +132,7 @@ def _add_subject(parser: argparse.ArgumentParser, look: Look) -> None:
         help="longest chain to look at; time grows faster than it (default: %(default)s)",
     )
     add("--seed", type=int, default=0, metavar="INT", help="of random signs (default: %(default)s)")
-    add(
-        "--trust-package",
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="packages besides protcontact whose classes a checkpoint may name",
-    )
+    add_trust_package(parser)
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:

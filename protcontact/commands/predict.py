@@ -30,6 +30,7 @@ from pathlib import Path
 from protcontact.batch import AlignedTemplates
 from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
+from protcontact.commands.trust import add_trust_package
 from protcontact.data.homology import MMseqs, Threshold
 from protcontact.data.progress import progress
 from protcontact.data.store import ChainStore
@@ -68,13 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score chains that have only CA atoms by CA distances (default: leave them out)",
     )
-    add(
-        "--trust-package",
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="packages besides protcontact whose classes a checkpoint may name",
-    )
+    add_trust_package(parser)
 
 
 def run(args: argparse.Namespace) -> int:

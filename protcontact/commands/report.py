@@ -2,7 +2,7 @@
 
 RUN is named as for `protcontact compare`. The page is one file that needs no network: true and
 predicted contact maps with author numbering, sliders for the threshold and the separation, the
-worst and the best chains; precision by separation beside the null; calibration; the gradient over
+worst and the best chains; precision by separation beside the nulls; calibration; the gradient over
 the training where it was measured; what differs between the runs, with a verdict; all settings.
 
 Maps need the checkpoint in the run's folder and the data of the training, which is found where the
@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 
 from protcontact.atomic import write_text
+from protcontact.commands.trust import add_trust_package
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.progress import progress
 from protcontact.errors import InputError
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="L",
         help="residues of the longest chain that is shown (default: %(default)s)",
     )
+    add_trust_package(parser)
     add("--force", action="store_true", help="put scores of different data side by side")
 
 
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(data, str):
                 shown.append(RunPage(one, found.split, missing=data))
             else:
-                shown.append(show_run(one, runs[0], found.split, data, each, args.longest, advance))
+                options = (each, args.longest, advance, args.trust_package)
+                shown.append(show_run(one, runs[0], found.split, data, *options))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.out, page(found, shown))
     for drawn in shown:

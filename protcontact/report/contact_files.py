@@ -18,6 +18,7 @@ import numpy as np
 from protcontact.atomic import replacing
 from protcontact.figures.contact_map import draw_contact_map
 from protcontact.report.contact_inputs import Wanted, stems
+from protcontact.report.prediction import calibration_note
 from protcontact.structure.contacts import contact_map
 from protcontact.structure.export import write_chimerax, write_npz, write_pymol
 from protcontact.structure.rr import write_rr
@@ -125,27 +126,28 @@ def write_contacts(
         write(".pml", write_pymol, chain, drawable, top=len(chain))
         write(".cxc", write_chimerax, chain, drawable, top=len(chain))
     record = np.array(json.dumps({"mark": mark, "numbers": asdict(numbers)}))
-    arrays = {"chain_of": wanted.chain_of, RECORD: record}
+    arrays = {"chain_of": wanted.chain_of, "temperature": np.array(np.nan), RECORD: record}
     write(".npz", write_npz, chain, probabilities, **arrays)
 
 
 def _write_rr(write: Callable[..., None], wanted: Wanted, probabilities: np.ndarray) -> None:
     """Pairs of one chain from separation 6 on; between chains all, for there is no separation."""
     predicted = ~np.isnan(probabilities)
-    sequence, name = wanted.target.chain.sequence, wanted.target.name
+    sequence = wanted.target.chain.sequence
+    said = {"target": wanted.target.name, "remark": calibration_note(None)}
     if not wanted.is_complex:
-        write(".rr", write_rr, sequence, probabilities, target=name, among=predicted)
+        write(".rr", write_rr, sequence, probabilities, **said, among=predicted)
         return
     owner = wanted.chain_of
     same = owner[:, None] == owner[None, :]
     intra, inter = stems("", is_complex=True)
-    write(f"{intra}.rr", write_rr, sequence, probabilities, target=name, among=predicted & same)
+    write(f"{intra}.rr", write_rr, sequence, probabilities, **said, among=predicted & same)
     write(
         f"{inter}.rr",
         write_rr,
         sequence,
         probabilities,
-        target=name,
+        **said,
         among=predicted & ~same,
         min_separation=1,
     )

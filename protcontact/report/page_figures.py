@@ -15,10 +15,12 @@ from bokeh.plotting import figure
 
 from protcontact.figures.gradient_flow import COLOURS
 from protcontact.metrics.calibration import Bin
-from protcontact.report.page_runs import RunPage
+from protcontact.report.page_runs import NULL, RunPage
 
 MAP, IMAGE, CURSOR = "map", "map-image", "map-cursor"  # names by which the script finds them
 DASHES = ("solid", "dashed", "dotdash", "dotted")
+GREY = "#666666"  # of nulls and of what is promised
+NULL_DASHES = ("dotted", "dashdot", "dashed")
 BLOCK = "gradflow/layer/"
 
 
@@ -67,12 +69,14 @@ def _plot(title: str, x: str, y: str, **options: Any) -> figure:
 
 def _lines(plot: figure, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     """Draw named lines with marks; hovering tells the numbers, the legend hides a line."""
+    nulls = 0
     for place, (name, points) in enumerate(lines.items()):
         x, y = ([float(point[axis]) for point in points] for axis in (0, 1))
         source = ColumnDataSource({"x": x, "y": y, "name": [name] * len(x)})
-        null = name.startswith("null")
-        colour = "#666666" if null else COLOURS[place % len(COLOURS)]
-        dash = "dotted" if null else DASHES[place // len(COLOURS) % len(DASHES)]
+        null = name.startswith(NULL)
+        nulls += null
+        colour = GREY if null else COLOURS[place % len(COLOURS)]
+        dash = NULL_DASHES[nulls % 3] if null else DASHES[place // len(COLOURS) % len(DASHES)]
         plot.line(
             "x", "y", source=source, color=colour, line_width=2, line_dash=dash, legend_label=name
         )
@@ -84,7 +88,7 @@ def _lines(plot: figure, lines: Mapping[str, Sequence[tuple[float, float]]]) -> 
 
 
 def separation_figure(runs: Sequence[RunPage]) -> Model:
-    """P@L by separation: each run, and the null of the first."""
+    """P@L by separation: each run, and the nulls of the first."""
     lines: dict[str, Sequence[tuple[float, float]]] = {}
     for shown in runs:
         for name, points in shown.separation.items():
@@ -107,7 +111,7 @@ def calibration_figure(curves: Mapping[str, Sequence[Bin]]) -> Model:
     _lines(plot, shown)
     values = [value for points in shown.values() for point in points for value in point]
     ends = [min(values, default=1e-2), 1.0]
-    plot.line(ends, ends, color="#666666", line_dash="dashed", legend_label="as promised")
+    plot.line(ends, ends, color=GREY, line_dash="dashed", legend_label="as promised")
     plot.legend.location = "top_left"
     return plot
 

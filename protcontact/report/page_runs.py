@@ -5,13 +5,15 @@ so the worst and the best are among them, and curves are those of these chains: 
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.progress import Advance
 from protcontact.errors import InputError
@@ -20,13 +22,17 @@ from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.precision import ChainScores, score_chain
 from protcontact.metrics.ranges import RANGES, SeparationRange
 from protcontact.metrics.separation_bins import doubling_bins
+from protcontact.models.contract import ContactModel
 from protcontact.report.page_maps import ShownMap
 from protcontact.report.prediction import probabilities_of
 from protcontact.report.runs import Run
 from protcontact.report.suite_tables import FIRST
 from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.copied_chains import CopiedChains
+from protcontact.training.random_twin import random_twin
 
-NULL = "null: separation"
+NULL = "null: "  # begins the name of what has learnt nothing
+SEPARATION, COPY, RANDOM = (f"{NULL}{name}" for name in ("separation", "copy", "random"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,7 @@ class RunPage:
         split: Whose chains are shown.
         maps: Of some chains, from the worst to the best; empty where there is no checkpoint.
         separation: P@L in bins of separation, name -> ``[(first separation, P@L)]``: the model and
-            the separation null on the same chains.
+            the nulls on the same chains.
         calibration: Range -> reliability curve, with the temperature of the checkpoint.
         temperature: Of the checkpoint.
         distances: "step N" -> log10 of the encoder's gradient by distance; of the first and the
@@ -113,6 +119,7 @@ def show_run(
     count: int,
     longest: int,
     advance: Advance,
+    allow: Sequence[str] = (),
 ) -> RunPage:
     """Predict the chains that a page shows.
 
@@ -124,6 +131,7 @@ def show_run(
         count: Number of chains.
         longest: Residues of the longest chain that is shown.
         advance: Told after each chain.
+        allow: Packages besides ``protcontact`` whose classes a checkpoint may name.
 
     Returns:
         What to show. Refuses what `load_model` refuses.
@@ -143,19 +151,20 @@ def show_run(
             f"no chain that {ranked_by.source} was scored on is in the {split} split of "
             f"{data.path}; give the data set of the training with --data"
         )
-    model = load_model(checkpoint)
-    prior = SeparationPrior.from_state_dict(read_checkpoint(checkpoint)[KEY]["prior"])
+    model = load_model(checkpoint, allow)
+    nulls = _nulls(checkpoint, model, data)
     bins = doubling_bins(max(int(data.store.lengths[rows[name]]) for name in names))
     held = Reliability()
-    found: dict[str, list[ChainScores]] = {"model": [], NULL: []}
+    found: dict[str, list[ChainScores]] = {"model": [], **{who: [] for who in nulls}}
     maps = []
     for name in names:
         batch = data.whole_chain(rows[name])
         with torch.no_grad():
             logits = model(batch)[0].float()
+            ranked = {"model": logits, **{who: null(batch)[0] for who, null in nulls.items()}}
         held.update(logits[None], batch)
         contact, known = batch.contact()[0], batch.known()[0]
-        for who, scores in (("model", logits), (NULL, prior.scores(batch.index)[0])):
+        for who, scores in ranked.items():
             ranges = score_chain(scores, contact, known, chain=name, ranges=(*RANGES, *bins))
             found[who].append(ChainScores(name, len(logits), ranges))
         own = found["model"][-1].columns()
@@ -168,6 +177,21 @@ def show_run(
     calibration = {span.name: held.counts(span.name).scaled(temperature).curve() for span in RANGES}
     distances = distance_curves(Path(run.source))
     return RunPage(run, split, maps, curves, calibration, model.temperature, distances)
+
+
+def _nulls(
+    checkpoint: Path, model: ContactModel, data: ContactDataModule
+) -> dict[str, Callable[[ContactBatch], Tensor]]:
+    """Name what has learnt nothing: the prior, a copy if there are templates, a random twin."""
+    prior = SeparationPrior.from_state_dict(read_checkpoint(checkpoint)[KEY]["prior"])
+    nulls: dict[str, Callable[[ContactBatch], Tensor]] = {
+        SEPARATION: lambda batch: prior.scores(batch.index)
+    }
+    if data.templates is not None:
+        copied = CopiedChains(data.store, data.templates)
+        nulls[COPY] = lambda batch: copied.scores(batch, prior)
+    nulls[RANDOM] = random_twin(model, seed=0)
+    return nulls
 
 
 def _by_separation(

@@ -9,6 +9,7 @@ another day, train for the same number.
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +179,12 @@ def _check_configs(path: Path, suite: Suite) -> None:
             )
         if not (suite.folder / file).is_file():
             raise InputError(f"suite {path} names {file}, which is not beside it")
+
+
+def packages(config: Path) -> set[str]:
+    """Packages of the classes that a config names: what it trained may be built again."""
+    named = re.findall(r"class_path:\s*[\"']?(\w+)\.", config.read_text(encoding="utf-8"))
+    return set(named)
 
 
 def digest(config: Path) -> str:

@@ -19,7 +19,7 @@ from protcontact.errors import InputError
 from protcontact.gradflow.trained import refuse_broken
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.ranges import SeparationRange
-from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan
+from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan, packages
 from protcontact.report.suite_files import write_tables
 from protcontact.report.suite_runs import (
     MEASURE,
@@ -99,7 +99,7 @@ class _Subject:
         checkpoint = run.folder / "last.ckpt"
         try:
             with self.scoring:
-                model = load_model(checkpoint)
+                model = load_model(checkpoint, sorted(packages(run.config)))
                 refuse_broken(model)
                 batches = self.data.whole_chains(self.suite.split)
                 rows = score_model(model, batches, self.bins)

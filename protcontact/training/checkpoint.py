@@ -13,6 +13,7 @@ import re
 import textwrap
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from protcontact.atomic import replacing
 from protcontact.errors import InputError
+from protcontact.metrics.calibration import Temperature
 from protcontact.models.contract import ContactModel, Described, Encoder, PairHead
 
 KEY = "protcontact"
@@ -71,8 +73,8 @@ def build(description: Mapping[str, Any], family: type, allow: Sequence[str] = (
     package = path.partition(".")[0]
     if package not in ("protcontact", *allow):
         raise InputError(
-            f"the checkpoint names the class {path!r}; only classes of protcontact are built, "
-            f"unless you trust the file and allow the package {package!r}"
+            f"the checkpoint names the class {path!r}; only classes of protcontact are built; "
+            f"if you trust the file, allow its package: --trust-package {package}"
         )
     module_name, _, class_name = path.rpartition(".")
     try:
@@ -232,25 +234,32 @@ def load_model(path: str | Path, allow: Sequence[str] = ()) -> ContactModel:
             f"checkpoint {path}: its weights do not fit the model it describes: "
             + " ".join(str(error).split())
         ) from error
-    held = description.get("temperature")
-    if held is not None:
-        model.temperature = _temperature(path, held)
+    fitted = temperature_of(description, f"checkpoint {path}")
+    model.temperature = None if fitted is None else fitted.value
     return model.eval()
 
 
-def _temperature(path: str | Path, held: Any) -> float:
-    """What logits are to be divided by.
+def temperature_of(description: Mapping[str, Any], checkpoint: str) -> Temperature | None:
+    """What the logits of a checkpoint are to be divided by; None if none was fitted.
+
+    Args:
+        description: Of the checkpoint, under `KEY`.
+        checkpoint: How an error names it.
 
     Raises:
-        InputError: If it is not a number above 0.
+        InputError: If it is not what `fit_temperature` found.
     """
+    held = description.get("temperature")
+    if held is None:
+        return None
     value = held.get("value") if isinstance(held, dict) else None
-    if not isinstance(value, float) or not 0 < value < math.inf:
+    names = {field.name for field in fields(Temperature)}
+    if not isinstance(value, float) or not 0 < value < math.inf or set(held) != names:
         raise InputError(
-            f"checkpoint {path} has {value!r} as its temperature, not a number above 0; it is "
-            "damaged: give a .ckpt file of protcontact fit"
+            f"{checkpoint} has {held!r} as its temperature, whose value is not a number above 0 or "
+            "which lacks a field; it is damaged: give a .ckpt file of protcontact fit"
         )
-    return value
+    return Temperature(**held)
 
 
 class WholeFiles(TorchCheckpointIO):

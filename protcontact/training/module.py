@@ -35,7 +35,7 @@ from protcontact.models.contract import (
     TemplateHead,
 )
 from protcontact.models.masked_residues import MaskedResidues
-from protcontact.training.checkpoint import FORMAT, KEY, describe
+from protcontact.training.checkpoint import FORMAT, KEY, describe, temperature_of
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.sharding import shard
@@ -353,8 +353,7 @@ class ContactModule(pl.LightningModule):
             )
         self.trained_on = trained_on
         self.prior = SeparationPrior.from_state_dict(checkpoint[KEY]["prior"])
-        held = checkpoint[KEY].get("temperature")
-        self.temperature = None if held is None else Temperature(**held)
+        self.temperature = temperature_of(checkpoint[KEY], "this checkpoint")
 
 
 def warmup_cosine(warmup: int, total: float, final: float) -> Callable[[int], float]:

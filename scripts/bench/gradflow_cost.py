@@ -13,7 +13,7 @@ error: `torch.cuda.set_sync_debug_mode("error")` is on while GradientFlow measur
 wandb writes from a process of its own. So that its work is not taken for ours or the training's,
 torch is left one core less than there are; `--threads` says otherwise.
 
-    python scripts/bench/gradflow_cost.py [--width 160] [--rounds 3] [--steps 60] [--device cpu]
+    python scripts/bench/gradflow_cost.py [--width 160] [--layers 72] [--rounds 3] [--steps 60]
 """
 
 import argparse
@@ -41,7 +41,7 @@ from torch.utils.data import DataLoader
 from protcontact.gradflow.presets import full
 from protcontact.training.callbacks import GradientFlow
 
-LAYERS, BATCH, WARM_UP = 72, 128, 5
+BATCH, WARM_UP = 128, 5
 TOOLS = (
     "nothing",
     "GradientFlow, light",
@@ -70,11 +70,11 @@ class Block(nn.Module):
 class Network(pl.LightningModule):
     """Residual layers under AdamW."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layers: int) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.width = width
-        self.net = nn.Sequential(*(Block(width) for _ in range(LAYERS)))
+        self.net = nn.Sequential(*(Block(width) for _ in range(layers)))
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
         """Mean of squares."""
@@ -165,7 +165,7 @@ def train(tool: str, options: argparse.Namespace, steps: int, *extra: pl.Callbac
         "GradientFlow, full": [kind(1, full(), pictures=False)],
         "grad_norm + log_dict": [GradNorm()],
     }.get(tool, [])
-    module = more.pop("module", None) or Network(options.width)
+    module = more.pop("module", None) or Network(options.width, options.layers)
     with tempfile.TemporaryDirectory() as folder:
         logger = WandbLogger(save_dir=folder, offline=True, settings={"silent": True})
         if tool == "wandb.watch":
@@ -199,27 +199,27 @@ def timings(options: argparse.Namespace) -> dict[str, float]:
 
 def counted(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Waits and messages per step with each tool, on two processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "counts.json"
+        command = [sys.executable, __file__, "--out", str(result)]
+        command += ["--width", str(options.width), "--layers", str(options.layers)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if done.returncode:
+            sys.exit(f"counting failed on two processes:\n{done.stderr[-3000:]}")
+        return json.loads(result.read_text())
+
+
+def count(options: argparse.Namespace) -> None:
+    """Count on two processes, and write what rank 0 has counted."""
     found = {}
     for tool in TOOLS:
-        command = [sys.executable, __file__, "--worker", tool, "--width", str(options.width)]
-        with tempfile.TemporaryDirectory() as folder:
-            result = Path(folder) / "counts.json"
-            command += ["--out", str(result)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-            if done.returncode:
-                sys.exit(f"{tool} failed on two processes:\n{done.stderr[-3000:]}")
-            found[tool] = json.loads(result.read_text())
-    return found
-
-
-def count(tool: str, options: argparse.Namespace) -> None:
-    """Count on two processes and write what rank 0 has counted."""
-    profiled = Profiled()
-    train(tool, options, 8, profiled, devices=2, strategy="ddp")
-    counts = profiled.counts()
-    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        sums = {"waits": counts[WAITS[1]], "messages": sum(counts[name] for name in MESSAGES)}
-        options.out.write_text(json.dumps(sums))
+        profiled = Profiled()
+        train(tool, options, 8, profiled, devices=2, strategy="ddp")
+        counts = profiled.counts()
+        messages = sum(counts[name] for name in MESSAGES)
+        found[tool] = {"waits": counts[WAITS[1]], "messages": messages}
+    if torch.distributed.get_rank() == 0:
+        options.out.write_text(json.dumps(found))
 
 
 def graph_breaks(tool: str, options: argparse.Namespace) -> str:
@@ -228,7 +228,7 @@ def graph_breaks(tool: str, options: argparse.Namespace) -> str:
 
     torch._dynamo.reset()
     counters.clear()
-    module = Network(options.width)
+    module = Network(options.width, options.layers)
     module.net = torch.compile(module.net, backend="aot_eager")
     train(tool, options, 4, module=module)
     graphs = counters["stats"]["unique_graphs"]
@@ -247,27 +247,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--width", type=int, default=160, help="of the network")
+    parser.add_argument("--layers", type=int, default=72, help="of the network")
     parser.add_argument("--rounds", type=int, default=3, help="times that each tool has its turn")
     parser.add_argument("--steps", type=int, default=60, help="of each turn")
     parser.add_argument(
         "--threads", type=int, default=max((os.cpu_count() or 2) - 1, 1), help="of torch"
     )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--worker", choices=TOOLS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     quiet()
     torch.set_num_threads(options.threads)
-    if options.worker:
+    if options.out:
         options.device = "cpu"
-        count(options.worker, options)
+        count(options)
         return
     seconds, counts = timings(options), counted(options)
     broken = {tool: graph_breaks(tool, options) for tool in TOOLS}
     print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"{options.device}; {2 * LAYERS} parameter tensors of width {options.width}; medians of "
-        f"{options.rounds * (options.steps - WARM_UP - 1)} steps, all of them logged\n"
+        f"{options.device}; {2 * options.layers} parameter tensors of width {options.width}; "
+        f"medians of {options.rounds * (options.steps - WARM_UP - 1)} steps, all of them logged\n"
     )
     base, watch = seconds["nothing"], seconds["wandb.watch"] - seconds["nothing"]
     head = ("ms/step", "ratio", "added ms", "of watch's", "waits", "messages", "breaks")

@@ -27,6 +27,10 @@ SUITE = {
 }
 
 
+class Own(BiLSTM):
+    """An encoder of the user, outside the package."""
+
+
 def write_suite(folder, /, **changes):
     """Write a suite with its configs; a key whose value is None is left out."""
     for name in ("one", "two"):
@@ -54,7 +58,8 @@ class Pretender:
         calls: ``name/folder`` of each run, in the order in which they came.
     """
 
-    def __init__(self, data, **faults):
+    def __init__(self, data, encoder=BiLSTM, **faults):
+        self.encoder = encoder
         module = ContactDataModule(str(data))
         module.setup("test")
         self.prior = SeparationPrior.fit(module.whole_chains("train"))
@@ -77,7 +82,7 @@ class Pretender:
         slow = 0.5 if folder.parent.name == "one" else 0.25
         steps = given["trainer"]["max_steps"]
         seed = given["seed_everything"] + (100 if folder.parent.name == "two" else 0)
-        module = ContactModule(BiLSTM(channels=4, layers=1), Bilinear)
+        module = ContactModule(self.encoder(channels=4, layers=1), Bilinear)
         own = torch.Generator().manual_seed(seed)  # the global one is that of all threads
         for weight in module.model.parameters():
             weight.data.uniform_(-0.5, 0.5, generator=own)

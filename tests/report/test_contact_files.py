@@ -44,10 +44,11 @@ def test_one_chain(tmp_path, out):
     wanted, found = wanted_of(tmp_path, "ACDEFGHIKL"), symmetric(10)
     found[0, 9] = found[9, 0] = np.nan
     write_contacts(out, wanted, found, "mark", Numbers())
+    assert "REMARK probabilities are not calibrated" in (out / "x.rr").read_text()
     assert names(out) == {"x.rr", "x.npz", "x.png"}
     held = np.load(out / "x.npz")
     np.testing.assert_array_equal(held["scores"], found)
-    assert held["chain_of"].tolist() == [0] * 10
+    assert held["chain_of"].tolist() == [0] * 10 and np.isnan(held["temperature"])
     pairs = read_rr(out / "x.rr").pairs.tolist()
     assert sorted(map(tuple, pairs)) == [
         (i, j) for i in range(10) for j in range(i + 6, 10) if (i, j) != (0, 9)

@@ -211,7 +211,7 @@ def test_tiles_as_the_model_reads_each_window(pairs, model, tmp_path, out):
     assert row.numbers.seam_largest == pytest.approx(seam.largest, abs=4e-6)
     assert seam.largest > 1e-3
     listed = [
-        tuple(map(int, line.split()[:2])) for line in (out / "a.rr").read_text().splitlines()[7:-1]
+        tuple(map(int, line.split()[:2])) for line in (out / "a.rr").read_text().splitlines()[8:-1]
     ]
     near = {(i + 1, j + 1) for i in range(70) for j in range(i + 6, 70) if held[i, j]}
     assert set(listed) == near

@@ -10,7 +10,7 @@ import pytest
 from protcontact.report.compare import compare
 from protcontact.report.page import page
 from protcontact.report.page_maps import ShownMap, unpacked
-from protcontact.report.page_runs import NULL, RunPage
+from protcontact.report.page_runs import SEPARATION, RunPage
 from tests.data.chains import random_chain
 from tests.report.test_compare import HARD, made
 
@@ -23,7 +23,7 @@ def shown_runs(names=("<b>plain</b>", "other")):
             ShownMap(random_chain(f"c{k}", 30 + k, seed=k), np.full((30 + k,) * 2, 0.1), scores)
             for k, scores in enumerate([{"long P@L": 0.1 * (k + n)} for k in range(7)])
         ]
-        pages.append(RunPage(run, "val", maps, {"model": [(6, 0.1)], NULL: [(6, 0.05)]}))
+        pages.append(RunPage(run, "val", maps, {"model": [(6, 0.1)], SEPARATION: [(6, 0.05)]}))
     return compare(runs, each=True), pages
 
 

@@ -1,11 +1,12 @@
 """What the figures of a page hold."""
 
 import numpy as np
-from bokeh.models import GlyphRenderer
+from bokeh.models import GlyphRenderer, Line
 
 from protcontact.metrics.calibration import Bin
 from protcontact.report.page_figures import (
     CURSOR,
+    GREY,
     IMAGE,
     MAP,
     calibration_figure,
@@ -15,7 +16,7 @@ from protcontact.report.page_figures import (
     map_figure,
     separation_figure,
 )
-from protcontact.report.page_runs import NULL, RunPage
+from protcontact.report.page_runs import COPY, RANDOM, SEPARATION, RunPage
 from protcontact.report.runs import make_run
 from tests.report.stored_runs import settings
 
@@ -43,15 +44,25 @@ def test_runs_and_one_null_by_separation():
         RunPage(
             make_run(name, name, settings(), {}, {}),
             "val",
-            separation={"model": [(6, value), (12, 0.2)], NULL: [(6, 0.05)]},
+            separation={"model": [(6, value), (12, 0.2)], SEPARATION: [(6, 0.05)]},
         )
         for name, value in (("a", 0.1), ("b", 0.3))
     ]
     assert named(separation_figure(shown)) == {
         "a": [(6, 0.1), (12, 0.2)],
         "b": [(6, 0.3), (12, 0.2)],
-        NULL: [(6, 0.05)],
+        SEPARATION: [(6, 0.05)],
     }
+
+
+def test_nulls_are_grey_and_told_apart():
+    names = ["model", SEPARATION, COPY, RANDOM]
+    run = make_run("a", "a", settings(), {}, {})
+    lines = {name: [(6, 0.1), (12, 0.2)] for name in names}
+    plot = separation_figure([RunPage(run, "val", separation=lines)])
+    strokes = [one.glyph for one in plot.renderers if isinstance(one.glyph, Line)]
+    assert [one.line_color == GREY for one in strokes] == [False, True, True, True]
+    assert len({str(one.line_dash) for one in strokes[1:]}) == 3
 
 
 def test_calibration_has_no_point_at_zero():

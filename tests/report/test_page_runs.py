@@ -2,19 +2,28 @@
 
 import numpy as np
 import pytest
+import torch
 
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
+from protcontact.metrics.nulls import SeparationPrior
+from protcontact.metrics.precision import score_chain
+from protcontact.metrics.separation_bins import doubling_bins
 from protcontact.report.page_runs import (
-    NULL,
+    COPY,
+    RANDOM,
+    SEPARATION,
     checkpoint_of,
     distance_curves,
     ranked_evenly,
     show_run,
 )
 from protcontact.report.run_folder import read_run_folder
-from protcontact.training.checkpoint import load_model
+from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.copied_chains import CopiedChains
+from protcontact.training.random_twin import random_twin
 from tests.report.test_compare import made
+from tests.training.test_copied_chains import template
 
 
 def test_chains_are_taken_evenly_from_the_worst_to_the_best():
@@ -64,7 +73,40 @@ def test_a_run_is_predicted_again(trained_run):
         # scored again, on the same weights
         assert one.scores["long P@L"] == pytest.approx(score, abs=1e-9)
         assert np.array_equal(one.probabilities, one.probabilities.T)
-    assert set(shown.separation) == {"model", NULL} and shown.calibration["long"]
+    assert set(shown.separation) == {"model", SEPARATION, RANDOM} and shown.calibration["long"]
+
+
+def test_curves_of_the_nulls(trained_run):
+    folder, path = trained_run
+    run, data = read_run_folder(folder), opened(path)
+    data.templates = {row: [template(2, 4, 9, 60)] for row in data.rows("val")}
+    shown = show_run(run, run, "val", data, 5, 500, lambda n, note: None)
+    file = folder / "checkpoints" / "best.ckpt"
+    prior = SeparationPrior.from_state_dict(read_checkpoint(file)[KEY]["prior"])
+    copied = CopiedChains(data.store, data.templates)
+    expected = {
+        "model": load_model(file),
+        SEPARATION: lambda batch: prior.scores(batch.index),
+        COPY: lambda batch: copied.scores(batch, prior),
+        RANDOM: random_twin(load_model(file), seed=0),
+    }
+    bins = doubling_bins(max(len(one.chain) for one in shown.maps))
+    for name, scorer in expected.items():
+        rows = []
+        for row in data.rows("val"):
+            batch = data.whole_chain(row)
+            with torch.no_grad():
+                scores = scorer(batch)[0].float()
+            truth, known = batch.contact()[0], batch.known()[0]
+            rows.append(score_chain(scores, truth, known, chain=batch.ids[0], ranges=bins))
+        slow = {}
+        for span in bins:
+            values = [row[span.name].precision_l for row in rows]
+            if not np.isnan(values).all():
+                slow[span.low] = np.nanmean(values)
+        assert dict(shown.separation[name]) == pytest.approx(slow), name
+    curves = [tuple(points) for points in shown.separation.values()]
+    assert len(set(curves)) == 4
 
 
 def test_long_chains_are_left_out(trained_run):

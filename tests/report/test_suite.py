@@ -10,6 +10,7 @@ from protcontact.report.suite import (
     entry,
     odd_parameters,
     open_plan,
+    packages,
     read_suite,
 )
 from tests.report.suites import write_suite
@@ -125,3 +126,13 @@ def test_unequal_models_are_named():
 
 def test_nothing_planned():
     assert Plan({}).entries == {}
+
+
+def test_packages_of_the_classes_of_a_config(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "model:\n  encoder:\n    class_path: mine.parts.Windows\n"
+        "  head:\n    class_path: 'protcontact.models.heads.bilinear.Bilinear'\n"
+        '  auxiliary: {class_path: "yours.Task"}\n'
+    )
+    assert packages(file) == {"mine", "protcontact", "yours"}

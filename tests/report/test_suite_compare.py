@@ -12,7 +12,7 @@ from protcontact.report.suite import read_suite
 from protcontact.report.suite_compare import compare, machine
 from protcontact.report.suite_tables import COPY
 from tests.data.copying import write_first_chain
-from tests.report.suites import Pretender, write_data, write_suite
+from tests.report.suites import Own, Pretender, write_data, write_suite
 
 RUNS = ["one/seed_0", "one/seed_1", "two/seed_0", "two/seed_1"]
 
@@ -105,6 +105,17 @@ def test_a_failed_run_is_made_again(tmp_path, data):
     again = Pretender(data)
     assert go(tmp_path, data, again).failures == []
     assert again.calls == ["one/seed_1"]
+
+
+def test_classes_that_a_config_names_are_built_again_and_no_others(tmp_path, data):
+    suite = read_suite(write_suite(tmp_path, seeds=[0]))
+    own = "model:\n  encoder:\n    class_path: tests.report.suites.Own\n"
+    (tmp_path / "one.yaml").write_text(own)
+    (tmp_path / "out").mkdir()
+    result = compare(suite, data, tmp_path / "out", 1, Pretender(data, encoder=Own))
+    (failure,) = result.failures
+    assert failure.run.label == "two/seed_0" and "only classes of protcontact" in failure.reason
+    assert "| one |" in result.table
 
 
 def test_a_config_that_cannot_be_measured_is_left_out(tmp_path, data):

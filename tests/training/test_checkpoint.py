@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from protcontact.errors import InputError
+from protcontact.metrics.calibration import Temperature
 from protcontact.models.contract import ContactModel, Encoder, PairHead
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
@@ -20,6 +22,7 @@ from protcontact.training.checkpoint import (
     describe,
     load_model,
     read_checkpoint,
+    temperature_of,
 )
 
 BILSTM = "protcontact.models.encoders.recurrent.BiLSTM"
@@ -60,11 +63,15 @@ def test_round_trip_gives_the_same_numbers(model, content, tmp_path):
 
 def test_a_temperature_comes_along(content, tmp_path):
     assert load_model(save(content, tmp_path)).temperature is None
-    content[KEY]["temperature"] = {"value": 1.5, "before": 0.2}
+    fitted = Temperature(1.5, before=0.2, after=0.1, pairs=9, contacts=2, bounded=False)
+    content[KEY]["temperature"] = asdict(fitted)
     assert load_model(save(content, tmp_path)).temperature == 1.5
+    assert temperature_of(content[KEY], "it") == fitted
 
 
-@pytest.mark.parametrize("held", [{"value": -1.0}, {"value": math.inf}, {"value": "1"}, {}, 1.5])
+@pytest.mark.parametrize(
+    "held", [{"value": -1.0}, {"value": math.inf}, {"value": "1"}, {"value": 1.5}, {}, 1.5]
+)
 def test_a_temperature_that_is_none_is_refused(content, tmp_path, held):
     content[KEY]["temperature"] = held
     with pytest.raises(InputError, match="temperature.*above 0"):

@@ -89,6 +89,10 @@ def test_the_temperature_of_a_validation_goes_with_its_weights_and_no_others(
     module.on_train_batch_start(None, 0)
     run.save_checkpoint(tmp_path / "b.ckpt")
     assert load_model(tmp_path / "b.ckpt").temperature is None
+    damaged = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    damaged[KEY]["temperature"] = {"value": 1.5}
+    with pytest.raises(InputError, match="this checkpoint .* temperature"):
+        other.on_load_checkpoint(damaged)
 
 
 def test_null_stands_beside_the_score_and_travels_with_the_checkpoint(
