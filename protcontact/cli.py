@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from protcontact import __version__
+from protcontact.commands.lightning_help import page, with_all
 from protcontact.errors import InputError
 
 VERBS = {
@@ -22,17 +23,17 @@ VERBS = {
     "split": "cluster by homology and divide a data set into train, val and test",
     "audit": "check that no test or validation chain has a homologue in training",
     "templates": "the training chains that resemble each chain, as a null that copies them",
-    "experiment": "compare architectures at equal size and compute, over several seeds",
-    "gradflow": "the vanishing gradient as experiments that check themselves",
-    "import": "a protein language model (fair-esm, Hugging Face) -> a file for this package",
-    "export": "an imported model -> files that fair-esm reads",
-    "fit-regression": "the contact regression of a protein language model on a few chains",
-    "contacts": "contacts of many sequences with an imported protein language model",
+    "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
     "ensemble": "several trained checkpoints -> one that is the mean of their logits",
     "compare": "runs side by side: settings, scores, and whether a difference is real",
     "report": "one page about runs: maps, precision, calibration, gradient flow, settings",
-    "predict": "contacts of sequences (FASTA) or structures with a trained checkpoint",
     "score": "a prediction in a file (CASP RR, npz), anybody's, against a structure",
+    "experiment": "compare architectures at equal size and compute, over several seeds",
+    "import": "a protein language model (fair-esm, Hugging Face) -> a file for this package",
+    "contacts": "contacts of many sequences with an imported protein language model",
+    "fit-regression": "the contact regression of a protein language model on a few chains",
+    "export": "an imported model -> files that fair-esm reads",
+    "gradflow": "the vanishing gradient as experiments that check themselves",
 }
 # where a module has another name than its package
 PACKAGES = {"PIL": "pillow", "esm": "fair-esm", "sklearn": "scikit-learn", "yaml": "pyyaml"}
@@ -43,20 +44,31 @@ LIGHTNING_VERBS = {
     "validate": "score a checkpoint on the validation split (Lightning CLI)",
     "test": "score a checkpoint on the test split (Lightning CLI)",
 }
+GROUPS = {  # each verb once, in the order of work
+    "data": ("synth", "download", "prepare", "split", "audit", "templates"),
+    "models": ("fit", "validate", "test", "predict", "ensemble"),
+    "evaluation": ("compare", "report", "score", "experiment"),
+    "protein language models": ("import", "contacts", "fit-regression", "export"),
+    "gradients": ("gradflow",),
+}
 
 
 def _overview() -> str:
     verbs = VERBS | LIGHTNING_VERBS
-    lines = [f"  {verb:<16}{text}" for verb, text in verbs.items()]
+    lines = [
+        "\n".join([f"{title}:", *(f"  {verb:<16}{verbs[verb]}" for verb in group)])
+        for title, group in GROUPS.items()
+    ]
     return (
         "usage: protcontact VERB [options]\n\n"
         "Train, compare and diagnose models that map an amino-acid sequence to its contact map.\n\n"
-        "verbs:\n" + "\n".join(lines) + "\n\n"
-        "protcontact VERB --help explains a verb. From files to scores:\n"
+        + "\n\n".join(lines)
+        + "\n\nprotcontact VERB --help explains a verb. From files to scores:\n"
         "  protcontact prepare structures/ --out data\n"
         "  protcontact split data && protcontact audit data\n"
         "  protcontact fit --config configs/bilstm.yaml --data.path data\n"
-        "  protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted\n"
+        "  protcontact test --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt\n"
+        "  protcontact compare runs/bilstm runs/transformer\n"
         "With a protein language model:\n"
         "  protcontact import esm2_t30_150M_UR50D.pt --out esm2.safetensors\n"
         "  protcontact contacts --checkpoint esm2.safetensors --fasta proteins.fasta --out maps\n"
@@ -71,8 +83,12 @@ def module_of(verb: str) -> str:
 
 def _dispatch(verb: str, arguments: list[str]) -> int:
     if verb in LIGHTNING_VERBS:
+        shown = page(verb, arguments)
+        if shown is not None:
+            print(shown, end="")
+            return 0
         lightning = importlib.import_module("protcontact.commands.lightning")
-        return int(lightning.run(verb, arguments))
+        return int(lightning.run(verb, with_all(arguments)))
     module = importlib.import_module(module_of(verb))
     parser = argparse.ArgumentParser(
         prog=f"protcontact {verb}",
@@ -122,6 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"protcontact {__version__}")
         return 0
     verb = arguments[0]
+    if os.getcwd() not in sys.path:  # last, so that nothing there hides a library
+        sys.path.append(os.getcwd())
     if verb not in VERBS and verb not in LIGHTNING_VERBS:
         allowed = ", ".join([*VERBS, *LIGHTNING_VERBS])
         print(f"protcontact: error: no verb {verb!r}; there are {allowed}", file=sys.stderr)

@@ -17,8 +17,10 @@ def run(*words):
 def test_overview_names_every_verb(capsys):
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for verb in (*cli.VERBS, *cli.LIGHTNING_VERBS):
+    verbs = (*cli.VERBS, *cli.LIGHTNING_VERBS)
+    for verb in verbs:
         assert f"  {verb}" in text
+    assert sorted(verb for group in cli.GROUPS.values() for verb in group) == sorted(verbs)
 
 
 def test_no_verb_shows_the_overview_and_fails(capsys):
@@ -47,6 +49,34 @@ def test_help_of_every_verb_teaches(verb, capsys):
     text = capsys.readouterr().out
     assert f"usage: protcontact {verb}" in text
     assert "xample" in text
+
+
+@pytest.mark.parametrize("verb", cli.LIGHTNING_VERBS)
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_of_the_lightning_verbs_is_a_page(verb, word, capsys):
+    assert cli.main([verb, "--trainer.max_steps", "3", word]) == 0
+    text = capsys.readouterr().out
+    assert f"usage: protcontact {verb}" in text and "Examples:" in text
+    assert f"protcontact {verb} --help-all" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_all_settings_are_behind_another_word(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fit", "--help-all"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "--trainer.max_steps" in text and "--model.warmup_steps" in text
+
+
+def test_modules_of_the_current_folder_are_found_last(tmp_path, monkeypatch, capsys):
+    """A console script does not look there; whoever has a random.py there gets Python's."""
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["prepair"]) == 2
+    assert sys.path[-1] == str(tmp_path) and sys.path.count(str(tmp_path)) == 1
+    assert cli.main(["prepair"]) == 2
+    assert sys.path.count(str(tmp_path)) == 1
 
 
 def test_input_errors_are_one_line(monkeypatch, capsys):

@@ -94,11 +94,12 @@ def _print(table: TextTable) -> None:
         print()
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(title=table.title)
+    drawn = Table(title=escape(table.title))  # a run may be called `b[lr=1]`
     for n, name in enumerate(table.header):
-        drawn.add_column(name, justify="left" if n < 2 else "right", overflow="fold")
+        drawn.add_column(escape(name), justify="left" if n < 2 else "right", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(escape, row))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(drawn)

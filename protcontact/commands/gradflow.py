@@ -2,8 +2,9 @@
 
 Each measures one claim on real modules, compares it with a closed form or a slow dense truth, and
 writes DIR/readings.csv (every number), checks.csv (how far apart the two were), figure.png and
-conclusion.txt. `all` runs the ten, in a few minutes, each into a folder of its own, and writes
-DIR/index.html: a page that explains them from top to bottom. The exit status is 1 if a check fails.
+conclusion.txt. `all` runs the ten, in about a minute on one core, each into a folder of its own,
+and writes DIR/index.html: a page that explains them from top to bottom. The exit status is 1 if a
+check fails.
 
 `diagnose` and `jacobian-map` do the same with a trained model, on some chains of a data set.
 

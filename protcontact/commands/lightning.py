@@ -33,7 +33,12 @@ from protcontact.training.fingerprint import scored_on
 from protcontact.training.loggers import make_folders, run_loggers
 from protcontact.training.module import ContactModule, count_parameters
 from protcontact.training.rank_watch import RankWatch
-from protcontact.training.score_files import score_files, send_to_wandb, write_scores
+from protcontact.training.score_files import (
+    leave_in_wandb,
+    score_files,
+    send_to_wandb,
+    write_scores,
+)
 
 # Warnings that tell a user of this package nothing to act on.
 NOISE = (
@@ -168,7 +173,8 @@ class ContactCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         about = {"fingerprint": module.scored_on.get(stage), "step": self._step}
-        send_to_wandb(self.trainer, write_scores(module, stage, folder, about))
+        files = write_scores(module, stage, folder, about)
+        send_to_wandb(self.trainer, files)
         nulls = module.nulls
         summaries = {"model": module.scores.summary()}
         summaries |= {name: null.summary() for name, null in nulls.items()}
@@ -183,6 +189,7 @@ class ContactCLI(LightningCLI):
             return
         try:
             write_scores(module, stage, run, about)
+            leave_in_wandb(run, files)
         except OSError as error:
             print(f"not in the folder of the training as well, for `protcontact compare`: {error}")
 

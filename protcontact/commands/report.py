@@ -14,6 +14,7 @@ Examples:
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from protcontact.atomic import write_text
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--chains and --longest must be >= 1, not {args.chains}, {args.longest}")
     runs = read_runs(args.runs)
     found = compare(runs, args.split, each=True, force=args.force)
+    names = {run.source: model.name for model in found.models for run in model.runs}
+    runs = [replace(run, name=names[run.source]) for run in runs]
     each = max(1, args.chains // len(runs))
     with progress("predicting", each * len(runs)) as advance:
         shown = []
@@ -77,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(data, str):
                 shown.append(RunPage(one, found.split, missing=data))
             else:
-                options = (each, args.longest, advance, args.trust_package)
+                options = (each, args.longest, advance, args.trust_package, args.force)
                 shown.append(show_run(one, runs[0], found.split, data, *options))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.out, page(found, shown))

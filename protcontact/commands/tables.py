@@ -52,9 +52,10 @@ def print_scores(summaries: dict[str, dict[str, float]], title: str) -> None:
             print(f"{row[0]:<8}{row[1]:<14}" + "".join(f"{cell:>9}" for cell in row[2:]))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for column in HEADER:
         table.add_column(column, justify="left" if column in ("range", "of") else "right")
     for rows in score_rows(summaries):

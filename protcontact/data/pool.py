@@ -185,7 +185,7 @@ class DaskPool(Pool):
             import distributed
         except ImportError as error:
             raise InputError(
-                "--scheduler needs Dask; install it with `pip install 'protcontact[cluster]'`"
+                "--scheduler needs Dask; install it with `pip install dask distributed`"
             ) from error
         try:
             self._client = distributed.Client(address, timeout=CONNECT_SECONDS)

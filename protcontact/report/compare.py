@@ -15,15 +15,14 @@ from typing import Any, NamedTuple
 
 from protcontact.errors import InputError
 from protcontact.metrics.bootstrap import Interval, mean_spread, paired_difference
-from protcontact.metrics.ranges import RANGES
 from protcontact.metrics.seed_spread import SeedSpread, pooled_spread, widened
 from protcontact.report.runs import SPLITS, Run
 from protcontact.report.suite_scores import Scores
-from protcontact.report.suite_tables import FIRST, METRICS, mean_of
+from protcontact.report.suite_tables import COLUMNS, FIRST, mean_of
 
 LEVEL = 0.95  # of all intervals together
-COLUMNS = tuple(f"{span.name}/{metric}" for span in RANGES for metric in METRICS)
 REACH = "dist/reach_1e-3"  # what `DistanceProbe` logs, below the names of what it looks at
+RANDOM = "random"  # the null that depends on the architecture
 BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
 
 
@@ -43,9 +42,18 @@ class Model:
         """For each training, chain id -> score."""
         return [column_of(run.scored[split].chains, column) for run in self.runs]
 
+    def by_seed(self, split: str, column: str) -> list[float]:
+        """Mean over chains for each seed; of several trainings with one seed, theirs together."""
+        seeds: dict[Any, list[float]] = {}
+        for run in self.runs:
+            seed = run.source if run.seed is None else run.seed
+            seeds.setdefault(seed, []).append(mean_of(column_of(run.scored[split].chains, column)))
+        return [mean_spread(scores)[0] for scores in seeds.values()]
+
     def score(self, split: str, column: str) -> tuple[float, float]:
-        """Mean and standard deviation over seeds of the mean over chains."""
-        return mean_spread([mean_of(chains) for chains in self.chains(split, column)])
+        """Mean over trainings and standard deviation over seeds of the mean over chains."""
+        trainings = [mean_of(chains) for chains in self.chains(split, column)]
+        return mean_spread(trainings)[0], mean_spread(self.by_seed(split, column))[1]
 
     def logged(self, name: str) -> float:
         """Mean over seeds of the last value of a logged number; NaN where none has it."""
@@ -102,8 +110,10 @@ class Comparison:
         one, other = (each.chains(self.split, self.column) for each in (model, self.reference))
         difference = paired_difference(one, other, self.level)
         if self.spread is not None and not math.isnan(difference.low):
-            counts = len(model.runs), len(self.reference.runs)
-            difference = widened(difference, self.spread, *counts, self.level)
+            own, others = (
+                len(each.by_seed(self.split, self.column)) for each in (model, self.reference)
+            )
+            difference = widened(difference, self.spread, own, others, self.level)
         return judged(difference)
 
     def differences(self) -> dict[str, list[Any]]:
@@ -161,18 +171,28 @@ def compare(
     if column not in COLUMNS:
         raise InputError(f"there is no score {column!r}; there are {', '.join(COLUMNS)}")
     split = _split(runs, split)
-    notes = [*_unfinished(runs)]
+    notes = [*_unfinished(runs, split)]
     runs, odd = _comparable(runs, split, force)
-    models = _models(runs, each)
-    notes += odd + [note for model in models for note in _repeated(model)]
+    models, whole = _models(runs, each), _models(runs, each=False)
+    notes += odd + [note for model in whole for note in _repeated(model)]
     first = _named(models, reference) if reference else _holding(models, runs[0])
     ranked = sorted(models, key=lambda model: _falling(model.score(split, column)[0]))
     others = max(1, len(models) - 1)
     level = 1 - (1 - LEVEL) / others
-    same = [model.chains(split, column) for model in _models(runs, each=False)]
-    spread = pooled_spread([[mean_of(chains) for chains in trainings] for trainings in same])
-    nulls = runs[0].scored[split].nulls
+    spread = pooled_spread([model.by_seed(split, column) for model in whole])
+    nulls = _nulls(models, split)
     return Comparison(split, column, tuple(ranked), first, level, spread, nulls, tuple(notes))
+
+
+def _nulls(models: Sequence[Model], split: str) -> dict[str, Scores]:
+    """Scores of the nulls; each model has a random twin of its own, the others are the data's."""
+    found: dict[str, Scores] = {}
+    for model in models:
+        for run in model.runs:
+            for name, scores in run.scored[split].nulls.items():
+                own = name == RANDOM and len(models) > 1
+                found.setdefault(f"{name} {model.name}" if own else name, scores)
+    return dict(sorted(found.items(), key=lambda one: one[0].startswith(RANDOM)))
 
 
 def _falling(score: float) -> tuple[bool, float]:
@@ -203,12 +223,12 @@ def _split(runs: Sequence[Run], wanted: str | None) -> str:
     )
 
 
-def _unfinished(runs: Sequence[Run]) -> list[str]:
+def _unfinished(runs: Sequence[Run], split: str) -> list[str]:
+    so_far = ": its scores are those of its best validation so far" if split == "val" else ""
     return [
-        f"{run.name} ({run.source}) has not come to its end: its scores are those of its best "
-        "validation so far"
+        f"{run.name} ({run.source}) has not come to its end{so_far}"
         for run in runs
-        if not run.finished
+        if run.trained and not run.finished
     ]
 
 
@@ -286,10 +306,7 @@ def _repeated(model: Model) -> list[str]:
     seeds = [run.seed for run in model.runs]
     if len(seeds) == len(set(seeds)):
         return []
-    return [
-        f"{model.name}: the same seed more than once, so the spread is not that over seeds "
-        "(--each keeps runs apart)"
-    ]
+    return [f"{model.name}: the same seed more than once; trainings with one seed count as one"]
 
 
 def _named(models: Sequence[Model], name: str) -> Model:

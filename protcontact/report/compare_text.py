@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from protcontact.atomic import write_text
 from protcontact.metrics.ranges import RANGES
-from protcontact.report.compare import COLUMNS, Comparison, Model, column_of
+from protcontact.report.compare import Comparison, Model, column_of
 from protcontact.report.suite_scores import write_lines
-from protcontact.report.suite_tables import METRICS, mean_of
+from protcontact.report.suite_tables import COLUMNS, METRICS, mean_of
 
 WIDEST = 48  # characters of a setting's value
 GIGA = 1e9

@@ -31,6 +31,7 @@ _HERE = Path(__file__).parent
 NAMED = 5  # worst and best chains
 LONG_RANGE = 24
 LOSS = "train/loss"
+FITTED = ", which are among those that the temperature was fitted on"
 KEY = (
     ("rgb(0,60,120)", "predicted, and in contact"),
     ("rgb(213,94,0)", "predicted, not in contact"),
@@ -91,16 +92,17 @@ def _figures(shown: Sequence[RunPage]) -> tuple[dict[str, Model], list[str]]:
         chains = max(len(one.maps) for one in shown)
         sections.append(
             '<h2 id="separation">Precision by separation</h2>'
-            f'<p class="note">Mean over the {chains} chains shown, beside what the separation '
-            "alone would score on them.</p>{separation}"
+            f'<p class="note">Mean over the {chains} chains shown, from the worst to the best, '
+            "beside what nulls score on them.</p>{separation}"
         )
     for place, one in enumerate(shown):
         if one.calibration:
             models[f"calibration{place}"] = calibration_figure(one.calibration)
             sections.append(
                 f"<h2>Calibration of {escape(one.run.name)}</h2>"
-                f'<p class="note">{_temperature(one)} On the dashed line, a probability comes true '
-                f"as often as it says.</p>{{calibration{place}}}"
+                f'<p class="note">{_temperature(one)} Of the {len(one.maps)} chains shown'
+                f"{FITTED if one.split == 'val' else ''}. On the dashed line, a probability comes "
+                f"true as often as it says.</p>{{calibration{place}}}"
             )
     for place, one in enumerate(shown):
         figures, text = _training(place, one)
@@ -187,9 +189,10 @@ def _maps(shown: Sequence[RunPage], divisions: dict[str, str]) -> str:
         f"{divisions['map']}</div>\n"
         '<div class="controls"><p id="pair" role="status" aria-live="polite">&nbsp;</p>'
         f'<label for="run">Run</label><select id="run">{options}</select>'
-        '<label for="chain">Chain, the worst first</label><select id="chain"></select>'
-        '<p><button id="previous" type="button">worse</button> '
-        '<button id="next" type="button">better</button></p>'
+        '<label for="chain">Chain, the worst of the first run first</label>'
+        '<select id="chain"></select>'
+        '<p><button id="previous" type="button">previous</button> '
+        '<button id="next" type="button">next</button></p>'
         + _slider("threshold", "Predicted from probability", 0.0, 1.0, 0.01, 0.2)
         + _slider("low", "Separation from", 3, longest - 1, 1, 6)
         + _slider("high", "Separation to", 3, longest - 1, 1, longest - 1)

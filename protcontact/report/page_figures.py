@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 
 from protcontact.figures.gradient_flow import COLOURS
 from protcontact.metrics.calibration import Bin
-from protcontact.report.page_runs import NULL, RunPage
+from protcontact.report.page_runs import NULL, RANDOM, RunPage
 
 MAP, IMAGE, CURSOR = "map", "map-image", "map-cursor"  # names by which the script finds them
 DASHES = ("solid", "dashed", "dotdash", "dotted")
@@ -88,11 +88,14 @@ def _lines(plot: figure, lines: Mapping[str, Sequence[tuple[float, float]]]) -> 
 
 
 def separation_figure(runs: Sequence[RunPage]) -> Model:
-    """P@L by separation: each run, and the nulls of the first."""
+    """P@L by separation: each run with its random twin, and the nulls that are the data's."""
     lines: dict[str, Sequence[tuple[float, float]]] = {}
     for shown in runs:
         for name, points in shown.separation.items():
-            lines.setdefault(shown.run.name if name == "model" else name, points)
+            own = shown.run.name if name == "model" else name
+            if name == RANDOM and len(runs) > 1:  # which depends on the architecture
+                own = f"{name} {shown.run.name}"
+            lines.setdefault(own, points)
     plot = _plot("", "separation |i - j|, from here to twice as far", "P@L", x_axis_type="log")
     _lines(plot, lines)
     return plot

@@ -29,6 +29,7 @@ from protcontact.report.runs import Run
 from protcontact.report.suite_tables import FIRST
 from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
 from protcontact.training.copied_chains import CopiedChains
+from protcontact.training.fingerprint import scored_on
 from protcontact.training.random_twin import random_twin
 
 NULL = "null: "  # begins the name of what has learnt nothing
@@ -120,6 +121,7 @@ def show_run(
     longest: int,
     advance: Advance,
     allow: Sequence[str] = (),
+    force: bool = False,
 ) -> RunPage:
     """Predict the chains that a page shows.
 
@@ -132,6 +134,7 @@ def show_run(
         longest: Residues of the longest chain that is shown.
         advance: Told after each chain.
         allow: Packages besides ``protcontact`` whose classes a checkpoint may name.
+        force: Whether to show chains that were scored with other labels.
 
     Returns:
         What to show. Refuses what `load_model` refuses.
@@ -139,6 +142,10 @@ def show_run(
     Raises:
         InputError: If no chain of the run is in the data.
     """
+    mark = run.scored[split].fingerprint
+    if not force and mark != scored_on(data, split):
+        missing = f"{data.path} is not what it was scored on; restore it, or give --force"
+        return RunPage(run, split, missing=missing)
     checkpoint = checkpoint_of(run)
     rows = {
         str(data.store.ids[row]): row

@@ -2,7 +2,7 @@
 
 ``hparams.yaml`` has the settings, ``metrics.csv`` the curves, ``*_chains.tsv`` the scores of every
 chain. A folder that holds starts of a run (``version_0``, ``version_1``) stands for its newest
-start that trained.
+start that trained, or where none did, as of an ensemble, for its newest one.
 """
 
 import csv
@@ -30,7 +30,8 @@ def read_run_folder(path: Path) -> Run:
     """Read a run.
 
     Args:
-        path: ``runs/bilstm/version_0``, or ``runs/bilstm`` for the newest start that trained.
+        path: ``runs/bilstm/version_0``, or ``runs/bilstm`` for the newest start that trained, or
+            else that scored.
 
     Returns:
         The run, named by the folder. An `InputError` if there is none, or a file is damaged.
@@ -54,10 +55,11 @@ def _start(path: Path) -> Path:
     if (path / SETTINGS).is_file():
         return path
     starts = [start for start in path.glob("version_*") if start.name[8:].isdigit()]
+    starts = [start for start in starts if (start / SETTINGS).is_file()]
     starts.sort(key=lambda start: int(start.name[8:]), reverse=True)
-    for start in starts:
-        if (start / "checkpoints").is_dir() and (start / SETTINGS).is_file():
-            return start
+    trained = [start for start in starts if (start / "checkpoints").is_dir()]
+    if starts:
+        return [*trained, *starts][0]
     raise InputError(f"{path} holds no run: {_LOOKED_FOR}")
 
 
@@ -100,12 +102,13 @@ def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
         InputError: If the file is missing or damaged.
     """
     history: dict[str, list[tuple[int, float]]] = {}
+    text = _text(file)
     try:
-        for row in csv.DictReader(_text(file).splitlines()):
+        for row in csv.DictReader(text.splitlines()):
             step = int(float(row.pop("step") or 0))
             for name, value in row.items():
                 if value and name != "epoch":
                     history.setdefault(name, []).append((step, float(value)))
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
         raise InputError(f"{file} is damaged ({error}); {_LOOKED_FOR}") from error
     return history

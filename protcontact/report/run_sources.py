@@ -47,7 +47,9 @@ def read_runs(names: Sequence[str]) -> list[Run]:
     runs: dict[str, Run] = {}
     for name in names:
         run = read_run(name)
-        if run.source in runs:
+        place = Path(run.source)
+        own = str(place.resolve()) if place.exists() else run.source
+        if own in runs:
             raise InputError(f"{name} is named twice; name each run once")
-        runs[run.source] = run
+        runs[own] = run
     return list(runs.values())

@@ -55,11 +55,15 @@ def read_offline_run(path: Path) -> Run:
             history.append(content.get("item", {}))
     if not settings.keys() - {"_wandb"}:
         raise InputError(f"{log} holds no settings: the run ended before it had begun")
-    files = {
-        file.name: file.read_text(encoding="utf-8")
-        for file in (log.parent / "files" / one for one in _wanted())
-        if file.is_file()
-    }
+    files = {}
+    for file in (log.parent / "files" / one for one in _wanted()):
+        if file.is_file():
+            try:
+                files[file.name] = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"{file} cannot be read ({error}); score the checkpoint again"
+                ) from error
     return make_run(name, str(log.parent), settings, _curves(history), files)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from protcontact.errors import InputError
 from protcontact.report.suite_scores import Scores
+from protcontact.report.suite_tables import COLUMNS
 from protcontact.training.score_files import ABOUT, score_files
 
 SPLITS = ("test", "val")  # which one is compared, if all runs have both
@@ -35,6 +36,7 @@ INCIDENTAL = (
     "trainer.enable_model_summary",
     "trainer.log_every_n_steps",
     "trainer.plugins",
+    "verbose",  # of `protcontact test`
 )
 SEED = "seed_everything"
 
@@ -82,6 +84,11 @@ class Run:
         """Newest value of a logged number; NaN if there is none."""
         values = self.history.get(name, ())
         return values[-1][1] if values else math.nan
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training, and not a start that only scored a checkpoint."""
+        return any(name.startswith("train/") for name in self.history)
 
     @property
     def finished(self) -> bool:
@@ -171,6 +178,7 @@ def read_scored(table: str, means: str, source: str) -> Scored:
     """
     try:
         about = json.loads(means).get(ABOUT, {})
+        mark, step = about.get("fingerprint"), about.get("step")
         rows = list(csv.DictReader(io.StringIO(table), dialect="excel-tab"))
         chains: Scores = {}
         nulls: dict[str, Scores] = {}
@@ -192,4 +200,10 @@ def read_scored(table: str, means: str, source: str) -> Scored:
         raise InputError(
             f"{source} has no chains, or one of them twice; score the checkpoint again"
         )
-    return Scored(about.get("fingerprint"), about.get("step"), chains, nulls)
+    absent = {"length", *COLUMNS} - set(next(iter(chains.values())))
+    if absent:
+        raise InputError(
+            f"{source} lacks the column {min(absent)}; score the checkpoint again with "
+            "`protcontact validate` or `protcontact test`"
+        )
+    return Scored(mark, step, chains, nulls)

@@ -22,6 +22,7 @@ from protcontact.report.suite import Plan, Suite
 from protcontact.report.suite_scores import Scores
 
 METRICS = ("P@L", "P@L/2", "P@L/5", "R-precision", "AUPRC")
+COLUMNS = tuple(f"{span.name}/{metric}" for span in RANGES for metric in METRICS)
 FIRST = "long/P@L"  # what models are ranked by
 NULL = "separation null"
 COPY = "nearest training chain"
@@ -219,7 +220,6 @@ def length_lines(tables: Tables) -> list[dict[str, object]]:
 
 def chain_lines(tables: Tables) -> list[dict[str, object]]:
     """``chains.csv``: scores of every run on every chain, in the three ranges; six digits."""
-    columns = [f"{span.name}/{metric}" for span in RANGES for metric in METRICS]
     every: list[tuple[str, int | str, Scores]] = [
         *((run.name, run.seed, run.scores) for run in tables.finished),
         *((name, "", scores) for name, scores in tables.nulls.items()),
@@ -229,5 +229,5 @@ def chain_lines(tables: Tables) -> list[dict[str, object]]:
         for chain, row in scores.items():
             line: dict[str, object] = {"config": name, "seed": seed, "id": chain}
             line["length"] = int(row["length"])
-            lines.append(line | {column: f"{row[column]:.6g}" for column in columns})
+            lines.append(line | {column: f"{row[column]:.6g}" for column in COLUMNS})
     return lines

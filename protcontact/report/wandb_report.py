@@ -44,7 +44,7 @@ def definition(found: Comparison, project: str) -> "Report":
         import wandb_workspaces.reports.v2 as wr
     except ImportError as error:
         raise InputError(
-            "a report needs wandb-workspaces: pip install 'protcontact[report]'"
+            "a report needs wandb-workspaces: pip install 'wandb-workspaces>=0.3'"
         ) from error
     entity, name = project.split("/")
     runs = [run for model in found.models for run in model.runs]

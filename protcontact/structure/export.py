@@ -7,17 +7,20 @@ insertion codes; blue if the pair is in contact in the structure, red if not, gr
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from protcontact.errors import InputError
+from protcontact.structure.alphabet import encode
 from protcontact.structure.chain import Chain
 from protcontact.structure.contacts import CONTACT, NO_CONTACT, UNKNOWN_PAIR, contact_map
 from protcontact.structure.rr import Contacts, rank_pairs
 
 _PYMOL_COLOURS = {CONTACT: "marine", NO_CONTACT: "red", UNKNOWN_PAIR: "grey"}
 _CHIMERAX_COLOURS = {CONTACT: "dodger blue", NO_CONTACT: "red", UNKNOWN_PAIR: "gray"}
+_BROKEN = (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError)
 _NAMES = {CONTACT: "contact", NO_CONTACT: "no_contact", UNKNOWN_PAIR: "unknown"}
 
 
@@ -143,7 +146,9 @@ def read_npz(path: str | Path) -> Contacts:
         with np.load(path, allow_pickle=False) as held:
             scores, sequence, name = held["scores"], str(held["sequence"]), str(held["id"])
             chains = int(held["chain_of"].max()) + 1 if "chain_of" in held else 1
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        encode(sequence)  # refuses what is no letter
+        scores = scores.astype(np.float64, casting="same_kind")
+    except _BROKEN as error:
         raise InputError(
             f"{path}: is no prediction of protcontact ({error}); give a .npz of predict or "
             "contacts, or an RR file"
@@ -154,7 +159,7 @@ def read_npz(path: str | Path) -> Contacts:
     if length == 0 or scores.shape != (length, length):
         raise InputError(f"{path}: scores {scores.shape} for {length} residues; write it again")
     rows, columns = np.nonzero(np.triu(~np.isnan(scores), k=1))
-    values = scores[rows, columns].astype(np.float64)
+    values = scores[rows, columns]
     if not ((values >= 0) & (values <= 1)).all():
         raise InputError(f"{path}: has scores outside [0, 1]; give probabilities")
     if len(values) == 0:

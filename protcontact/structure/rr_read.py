@@ -57,6 +57,7 @@ class _Reader:
         self.target = ""
         self.sequence = ""
         self.mode = ""
+        self.in_model = False
         self.values: dict[tuple[int, int], tuple[float, ...]] = {}
         self.lines: dict[tuple[int, int], int] = {}
         self.repeated: list[int] = []
@@ -68,10 +69,15 @@ class _Reader:
             words = line.split("#", 1)[0].split()
             if not words or words[0] in _HEADINGS or words[0][0] in ";>":
                 continue
-            if words[0] in ("MODEL", "END"):
+            if words[0] == "END" and self._is_sequence(lines[number:]):
+                self._content(number, words)
+            elif words[0] in ("MODEL", "END"):
                 if self.values:
                     self._note_other_models(lines, number)
                     break
+                if words[0] == "MODEL" and self.in_model:  # one without contacts came before
+                    self.sequence = ""
+                self.in_model |= words[0] == "MODEL"
             elif words[0] == "TARGET":
                 self.target = words[1] if len(words) > 1 else ""
             elif words[0] == "RMODE":
@@ -82,6 +88,12 @@ class _Reader:
             raise InputError(f"{self.path}: has no contact; lines must read 'i j 0 8 p'")
         self._check_range()
         return self._contacts()
+
+    def _is_sequence(self, following: list[str]) -> bool:
+        """Whether an `END` before all contacts is glutamate, asparagine, aspartate."""
+        words = (line.split("#", 1)[0].split() for line in following)
+        after = next((each[0] for each in words if each), "MODEL")
+        return not self.values and after != "MODEL"
 
     def _contacts(self) -> Contacts:
         self._note_lines("repeats of an earlier line count once", self.repeated)

@@ -3,7 +3,8 @@
 ``val_chains.tsv`` has the scores of every chain, of the model and of the nulls, ``val_scores.json``
 their means and what they were scored on: a fingerprint of the chains, their labels and the
 definition of the scores. Two runs may be compared where it is the same. Both files lie in the run's
-folder and, word for word the same, among the files of its wandb run.
+folder and, word for word the same, among the files of its wandb run; what is scored after the
+training goes to its offline wandb run, not to one that is on a server already.
 """
 
 import json
@@ -56,6 +57,13 @@ def send_to_wandb(trainer: pl.Trainer, files: Mapping[str, str]) -> None:
         for name, text in files.items():
             write_text(folder / name, text)
             logger.experiment.save(str(folder / name), base_path=str(folder), policy="end")
+
+
+def leave_in_wandb(run: Path, files: Mapping[str, str]) -> None:
+    """Put files among those of the offline wandb run that a training left in its folder."""
+    for folder in (run / "wandb").glob("offline-run-*/files"):
+        for name, text in files.items():
+            write_text(folder / name, text)
 
 
 def _wandb(loggers: Iterable[Any]) -> list[WandbLogger]:

@@ -31,6 +31,14 @@ def test_prints_what_differs_and_a_verdict(runs, capsys, monkeypatch, tmp_path, 
     assert (tmp_path / "out" / "compare.csv").is_file()
 
 
+def test_names_are_shown_as_they_are(tmp_path, capsys):
+    """Brackets are markup to rich, and the names of sweeps have them."""
+    runs = [write_run(tmp_path / f"b[lr={n}]", [0.1 * n] * 3, channels=n) for n in (1, 2)]
+    assert main(["compare", *map(str, runs)]) == 0
+    told = capsys.readouterr().out
+    assert "b[lr=1]" in told and "b[lr=2]" in told
+
+
 def test_another_score_and_reference(runs, capsys):
     assert main(["compare", *runs, "--metric", "short/AUPRC", "--reference", "b"]) == 0
     told = capsys.readouterr().out

@@ -1,5 +1,6 @@
 """``protcontact report``: the page, opened in a browser."""
 
+import re
 import shutil
 
 import pytest
@@ -22,6 +23,19 @@ def page(trained_run, tmp_path_factory):
 def test_the_data_are_found_where_the_training_found_them(page, capsys):
     html = page.read_text()
     assert html.count('"predicted":') == 3 and "log10 norm" in html
+    assert "Of the 3 chains shown, which are among those that the temperature" in html
+
+
+def test_runs_of_one_name_are_told_apart(trained_run, tmp_path):
+    folder, _ = trained_run
+    other = shutil.copytree(folder, tmp_path / folder.parent.name / "version_0")
+    text = (other / "hparams.yaml").read_text()
+    (other / "hparams.yaml").write_text(text.replace("seed_everything: 0", "seed_everything: 1"))
+    out = tmp_path / "page.html"
+    assert main(["report", str(folder), str(other), "--out", str(out), "--chains", "2"]) == 0
+    html = out.read_text()
+    for name in ("run seed 0", "run seed 1"):
+        assert f'">{name}</option>' in html and f'"name":"{name}"' in html
 
 
 def test_what_is_missing_is_told(trained_run, tmp_path, capsys):
@@ -111,12 +125,36 @@ def test_sliders_change_what_they_should(opened):
     drawn(opened, "3")
     assert int(text(opened, "summary").split()[0]) == (residues - 24) * (residues - 23) // 2
     assert text(opened, "low-value") == "24"
-    slide(opened, "threshold", 1)
+    slide(opened, "high", 24)
     drawn(opened, "4")
+    assert int(text(opened, "summary").split()[0]) == residues - 24
+    assert text(opened, "high-value") == "24"
+    slide(opened, "threshold", 1)
+    drawn(opened, "5")
     assert (
         text(opened, "summary").startswith("0 pairs") and text(opened, "threshold-value") == "1.00"
     )
     assert image(opened) != first
+
+
+@pytest.mark.slow
+def test_pointing_tells_the_residues(opened):
+    """In author numbering, as the keys do; where the pointer is, is where the plot says it is."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    frame = opened.find_element(By.ID, "map-frame")
+    told = set()
+    for x, y in ((60, -40), (90, -40)):
+        ActionChains(opened).move_to_element_with_offset(frame, x, y).perform()
+        told.add(text(opened, "pair"))
+    assert len(told) == 2
+    for words in told:
+        assert re.fullmatch(r"[A-Z] A:\d+ and [A-Z] A:\d+, separation \d+: probability .*", words)
+        first, second, apart = (
+            int(number) for number in re.findall(r"(?:A:|separation )(\d+)", words)
+        )
+        assert second - first == apart
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from protcontact.metrics.bootstrap import Interval, paired_difference
 from protcontact.metrics.seed_spread import widened
 from protcontact.report.compare import ABSENT, BETTER, SAME, WORSE, compare, judged
 from protcontact.report.runs import make_run
+from protcontact.report.suite_tables import COLUMNS
 from tests.report.stored_runs import settings, tables
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, 200)
@@ -17,7 +18,7 @@ HARD = np.random.default_rng(1).uniform(0, 0.5, 200)  # how hard a chain is, for
 
 
 def made(name, scores, seed=0, channels=16, finished=True, split="val", **options):
-    history = {"cost/steps": [(20, 20.0)]} if finished else {}
+    history = {"train/loss": [(9, 0.5)]} | ({"cost/steps": [(20, 20.0)]} if finished else {})
     files = tables(list(map(float, scores)), split=split, **options)
     return make_run(name, f"runs/{name}/{seed}", settings(seed, channels), history, files)
 
@@ -107,9 +108,58 @@ def test_what_seeds_do_is_learnt_from_all_models():
     )
 
 
-def test_the_same_seed_twice_is_told():
-    (note,) = compare([made("a", HARD), made("a", HARD)]).notes
+@pytest.mark.parametrize("each", [True, False])
+def test_trainings_with_one_seed_count_as_one(each):
+    """Repeats of a training are no seeds: taken for some they would make the spread vanish."""
+    once = [made("a", HARD), made("a", HARD + 0.003, seed=1)]
+    twice = [*once, *[made("a", HARD)] * 3]
+    found, more = compare(once, each=each), compare(twice, each=each)
+    assert more.spread == found.spread and found.notes == ()
+    (note,) = more.notes
     assert "same seed" in note
+    assert compare([made("a", HARD)] * 2).spread is None
+    (model,) = compare(twice).models
+    assert model.score("val", "long/P@L")[1] == pytest.approx(0.003 / math.sqrt(2))
+    assert model.by_seed("val", "long/P@L") == pytest.approx([HARD.mean(), HARD.mean() + 0.003])
+    other = made("b", HARD + 0.1, channels=8)
+    wide, same = (compare([*runs, other]) for runs in (once, twice))
+    for one, two in zip(wide.models, same.models, strict=True):
+        if one is not wide.reference:
+            width = [
+                v.difference.high - v.difference.low for v in (wide.verdict(one), same.verdict(two))
+            ]
+            assert width[0] == pytest.approx(width[1], rel=0.05)
+
+
+def test_a_start_that_only_scored_is_not_unfinished():
+    scored = make_run(
+        "a", "a", settings(verbose=True), {"test/long/P@L": [(20, 0.1)]}, tables([0.5])
+    )
+    assert not scored.trained and compare([scored]).notes == ()
+    trained = made("a", [0.5])
+    assert trained.trained and compare([scored, trained]).differences() == {}
+    (note,) = compare([made("a", HARD, finished=False, split="test")]).notes
+    assert "not come to its end" in note and "best validation" not in note
+
+
+def test_each_model_has_a_random_twin_of_its_own():
+    def twin(name, value, channels):
+        scored = tables([0.5] * 3)
+        table = scored["val_chains.tsv"].splitlines()
+        table[0] += "\t" + "\t".join(f"random:{column}" for column in COLUMNS)
+        table[1:] = [f"{line}\t" + "\t".join([str(value)] * len(COLUMNS)) for line in table[1:]]
+        scored["val_chains.tsv"] = "\n".join(table) + "\n"
+        return make_run(name, name, settings(channels=channels), {}, scored)
+
+    runs = [twin("a", 0.01, 8), twin("b", 0.02, 16)]
+    for order in (runs, runs[::-1]):
+        nulls = compare(order).nulls
+        assert {name: rows["c0"]["long/P@L"] for name, rows in nulls.items()} == {
+            "separation": 0.05,
+            "random a": 0.01,
+            "random b": 0.02,
+        }
+    assert list(compare(runs[:1]).nulls) == ["separation", "random"]
 
 
 def test_only_what_differs_is_told():

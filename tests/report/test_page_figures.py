@@ -55,6 +55,20 @@ def test_runs_and_one_null_by_separation():
     }
 
 
+def test_random_twins_are_those_of_their_runs():
+    shown = [
+        RunPage(
+            make_run(name, name, settings(), {}, {}),
+            "val",
+            separation={"model": [(6, 0.2)], SEPARATION: [(6, 0.05)], RANDOM: [(6, value)]},
+        )
+        for name, value in (("a", 0.01), ("b", 0.02))
+    ]
+    drawn = named(separation_figure(shown))
+    assert drawn[f"{RANDOM} a"] == [(6, 0.01)] and drawn[f"{RANDOM} b"] == [(6, 0.02)]
+    assert len(drawn) == 5 and RANDOM in named(separation_figure(shown[:1]))
+
+
 def test_nulls_are_grey_and_told_apart():
     names = ["model", SEPARATION, COPY, RANDOM]
     run = make_run("a", "a", settings(), {}, {})

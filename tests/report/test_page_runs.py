@@ -1,5 +1,7 @@
 """Which chains a page shows, and what of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,18 @@ def test_chains_are_those_of_the_run_that_ranks(trained_run):
             del first.scored["val"].chains[name]
     shown = show_run(run, first, "val", opened(path), 9, 500, lambda n, note: None)
     assert {one.chain.id for one in shown.maps} == set(chosen)
+
+
+def test_other_labels_are_shown_only_if_forced(trained_run):
+    """Names of chains are not enough: their labels may be others by now."""
+    folder, path = trained_run
+    run = read_run_folder(folder)
+    other = replace(run.scored["val"], fingerprint="e" * 64)
+    run = replace(run, scored={**run.scored, "val": other})
+    shown = show_run(run, run, "val", opened(path), 3, 500, lambda n, note: None)
+    assert shown.maps == () and "not what it was scored on" in shown.missing
+    options = (3, 500, lambda n, note: None, ())
+    assert len(show_run(run, run, "val", opened(path), *options, force=True).maps) == 3
 
 
 def test_without_a_checkpoint():

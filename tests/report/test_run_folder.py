@@ -27,6 +27,14 @@ def test_a_folder_of_starts_is_its_newest_training(tmp_path):
     assert run.name == "a/10" and run.scored["val"].chains["c0"]["long/P@L"] == 0.1
 
 
+def test_where_nothing_was_trained_the_newest_start_that_scored_counts(tmp_path):
+    """As of an ensemble, whose checkpoint was written by hand."""
+    for number in (0, 1):
+        write_run(tmp_path / "a" / f"version_{number}", [number / 100])
+    (tmp_path / "a" / "version_2").mkdir()
+    assert read_run_folder(tmp_path / "a").name == "a/1"
+
+
 def test_a_relative_name(tmp_path, monkeypatch):
     monkeypatch.chdir(write_run(tmp_path / "best" / "version_0", [0.1]))
     assert read_run_folder(Path()).name == "best"
@@ -48,8 +56,9 @@ def test_other_folders_are_refused(tmp_path):
         ("metrics.csv", "step,loss\nx,1\n", "damaged"),
         ("metrics.csv", "step,loss\n1,one\n", "damaged"),
         ("metrics.csv", "loss\n1\n", "damaged"),
+        ("metrics.csv", "step,loss\ninf,2\n", "damaged"),
         ("metrics.csv", "step,loss\n1,2,3\n", "damaged"),
-        ("metrics.csv", None, "cannot be read"),
+        ("metrics.csv", None, "cannot be read .* written by `protcontact fit`$"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, said):

@@ -34,3 +34,6 @@ def test_the_same_run_twice(tmp_path):
     (folder / "checkpoints").mkdir()
     with pytest.raises(InputError, match="named twice"):
         read_runs([str(folder), str(folder.parent)])
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(InputError, match="named twice"):
+        read_runs([str(folder), str(tmp_path / "link")])

@@ -1,5 +1,6 @@
 """Runs of wandb: offline folders, which wandb itself writes here, and a server that is played."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,13 @@ def test_an_offline_run_is_the_same_as_the_folder_of_the_training(offline, tmp_p
     assert (run.name, run.seed, run.finished) == (local.name, 7, True)
     assert run.history == local.history
     assert run.scored == local.scored
+
+
+def test_a_table_that_is_no_text_is_named(offline, tmp_path):
+    folder = shutil.copytree(offline, tmp_path / "copy")
+    (folder / "files" / "val_chains.tsv").write_bytes(b"id\xff")
+    with pytest.raises(InputError, match=r"val_chains.tsv cannot be read .*score"):
+        read_offline_run(folder)
 
 
 def test_the_file_itself_may_be_named(offline):

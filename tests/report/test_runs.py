@@ -67,6 +67,8 @@ def test_the_end_is_known_by_what_it_cost():
         (lambda table, means: (table.replace("id\t", "name\t"), means), "damaged"),
         (lambda table, means: (table[: len(table) - 40], means), "damaged"),
         (lambda table, means: (table, json.dumps([1])), "damaged"),
+        (lambda table, means: (table, json.dumps({"about": [1]})), "damaged"),
+        (lambda table, means: (table.replace("\tlong/P@L/5", "\tother"), means), "lacks .*P@L/5"),
     ],
 )
 def test_damaged_scores_are_refused(change, said):

@@ -262,6 +262,8 @@ def test_npz_comes_back_with_numbers_that_mean_the_same_residues(tmp_path):
             "holds 2 chains",
         ),
         ({"scores": np.array([None]), "sequence": "ACD", "id": "x"}, "pickle"),
+        ({"scores": np.full((3, 3), "0.5"), "sequence": "ACD", "id": "x"}, "is no prediction"),
+        ({"scores": np.zeros((3, 3)), "sequence": "A1D", "id": "x"}, "is no prediction.*'1'"),
     ],
 )
 def test_other_npz_files_are_refused(arrays, message, tmp_path):
@@ -275,3 +277,19 @@ def test_what_is_no_npz_is_refused(tmp_path):
     for name in ("x.npz", "absent.npz"):
         with pytest.raises(InputError, match=rf"{name}: is no prediction"):
             read_npz(tmp_path / name)
+
+
+def test_a_damaged_npz_is_refused(tmp_path, chain):
+    """Whichever byte it is: an archive may also still be whole, and then it is read."""
+    write_npz(tmp_path / "whole.npz", chain, scores_of())
+    content = (tmp_path / "whole.npz").read_bytes()
+    refused = 0
+    for place in range(0, len(content), 37):
+        broken = bytearray(content)
+        broken[place] ^= 0x55
+        (tmp_path / "x.npz").write_bytes(broken)
+        try:
+            read_npz(tmp_path / "x.npz")
+        except InputError:
+            refused += 1
+    assert refused > 5

@@ -27,6 +27,21 @@ def test_any_order_comments_and_broken_sequences(tmp_path):
     assert contacts.probabilities.tolist() == [0.1, 0.9]
 
 
+def test_a_model_without_contacts_leaves_no_second_sequence(tmp_path):
+    first = "MODEL 1\nACDEFGHIKLMN\nEND\n"
+    contacts = read_text(tmp_path, f"{first}MODEL 2\nACDEFGHIKLMN\n1 10 0 8 0.5\nEND\n")
+    assert contacts.sequence == "ACDEFGHIKLMN"
+    early = read_text(tmp_path, "ACDEFGHIKLMN\nMODEL 1\n1 10 0 8 0.5\n")
+    assert early.sequence == "ACDEFGHIKLMN"
+
+
+def test_a_line_of_a_sequence_may_read_end(tmp_path):
+    contacts = read_text(tmp_path, "MODEL 1\nACDEFGHIKL\nEND\n1 13 0 8 0.5\nEND\n")
+    assert contacts.sequence == "ACDEFGHIKLEND" and len(contacts.pairs) == 1
+    contacts = read_text(tmp_path, "MODEL 1\nACDEF\nEND\n# more\n\nGHI\n1 9 0 8 0.5\nEND\n")
+    assert contacts.sequence == "ACDEFENDGHI"
+
+
 def test_three_columns_and_no_sequence(tmp_path):
     contacts = read_text(tmp_path, "1 8 0.5\n2 9 1e-3\n")
     assert contacts.matrix(9)[0, 7] == contacts.matrix(9)[7, 0] == 0.5

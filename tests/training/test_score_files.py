@@ -7,7 +7,12 @@ import pytest
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
 from protcontact.metrics.nulls import SeparationPrior
-from protcontact.training.score_files import score_files, send_to_wandb, write_scores
+from protcontact.training.score_files import (
+    leave_in_wandb,
+    score_files,
+    send_to_wandb,
+    write_scores,
+)
 
 
 @pytest.fixture
@@ -45,3 +50,13 @@ def test_wandb_gets_them_among_its_files(scored, tmp_path):
     send_to_wandb(trainer, {"val_chains.tsv": "text"})
     assert (tmp_path / "val_chains.tsv").read_text() == "text"
     assert saved == [(str(tmp_path / "val_chains.tsv"), str(tmp_path))]
+
+
+def test_what_is_scored_later_goes_to_the_offline_run_of_the_training(tmp_path):
+    files = tmp_path / "wandb" / "offline-run-20260101_000000-abc" / "files"
+    files.mkdir(parents=True)
+    (tmp_path / "wandb" / "run-20260101_000000-def" / "files").mkdir(parents=True)
+    leave_in_wandb(tmp_path, {"test_chains.tsv": "text"})
+    assert [path for path in tmp_path.rglob("*.tsv")] == [files / "test_chains.tsv"]
+    assert (files / "test_chains.tsv").read_text() == "text"
+    leave_in_wandb(tmp_path / "absent", {"test_chains.tsv": "text"})
