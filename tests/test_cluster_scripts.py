@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from protcontact.commands.lightning import ContactCLI, with_base
+from protcontact.commands.base_config import with_base
+from protcontact.commands.lightning import ContactCLI
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.training.module import ContactModule
 

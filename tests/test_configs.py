@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from protcontact.cli import main
-from protcontact.commands.lightning import ContactCLI, with_base
+from protcontact.commands.base_config import with_base
+from protcontact.commands.lightning import ContactCLI
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import write_store

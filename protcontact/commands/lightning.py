@@ -13,7 +13,6 @@ A ``base.yaml`` beside a config, or else in the folder above it, is read before 
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from protcontact.commands.base_config import note_without_base, with_base
 from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
@@ -295,53 +295,6 @@ def _differences(stored: Any, own: Any, name: str = "class") -> Iterator[tuple[s
         yield name, stored, own
 
 
-def with_base(arguments: list[str]) -> list[str]:
-    """Read the ``base.yaml`` of a config before it, and a run's own config for its checkpoint.
-
-    Args:
-        arguments: As typed behind the verb.
-
-    Returns:
-        The same with ``--config`` added where it goes without saying.
-
-    Raises:
-        InputError: If a config is not text.
-    """
-    flat: list[str] = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name in ("--config", "-c", "--ckpt_path"):
-            flat += ["--config" if name == "-c" else name, *([value] if equals else [])]
-        else:
-            flat.append(argument)
-    named = list(zip(flat, flat[1:], strict=False))
-    configs = [Path(value) for name, value in named if name == "--config"]
-    bases = {base for path in configs for base in _bases(path)[:1]}
-    bases -= {Path(os.path.abspath(path)) for path in configs}
-    added = [word for base in sorted(bases) for word in ("--config", str(base))]
-    checkpoints = [value for name, value in named if name == "--ckpt_path" and value != "last"]
-    if not configs and checkpoints:
-        own = Path(checkpoints[-1]).absolute().parent.parent / "config.yaml"
-        added = ["--config", str(own)] if own.is_file() else []
-    for path in [*configs, *map(Path, added[1::2])]:
-        try:
-            path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"--config {path} is not UTF-8 text ({error.reason} at byte {error.start}); "
-                "give a YAML file"
-            ) from error
-        except OSError:
-            pass  # the parser says so
-    return added + flat
-
-
-def _bases(config: Path) -> list[Path]:
-    """``base.yaml`` beside a config and in the folder above, as far as there are any."""
-    places = [folder / "base.yaml" for folder in Path(os.path.abspath(config)).parents[:2]]
-    return [place for place in places if place.is_file()]
-
-
 def run(verb: str, arguments: list[str]) -> int:
     """Run one verb of the Lightning CLI.
 
@@ -361,6 +314,9 @@ def run(verb: str, arguments: list[str]) -> int:
     for noise in NOISE:
         warnings.filterwarnings("ignore", noise)
     parser_kwargs = {"exit_on_error": False, "prog": "protcontact"}
+    words = with_base(arguments)
+    if verb == "fit":
+        note_without_base(words)
     try:
         ContactCLI(
             ContactModule,
@@ -370,7 +326,7 @@ def run(verb: str, arguments: list[str]) -> int:
             trainer_defaults={"default_root_dir": "runs"},
             seed_everything_default=0,
             parser_kwargs=parser_kwargs | {name: {"exit_on_error": False} for name in (verb,)},
-            args=[verb, *with_base(arguments)],
+            args=[verb, *words],
         )
     except (jsonargparse.ArgumentError, MisconfigurationException) as error:
         raise InputError(

@@ -17,8 +17,8 @@ usage: protcontact fit --config FILE [--config FILE ...] [--SETTING VALUE ...]
 
 Train a model on the train split; keep the weights with the best long-range P@L on the val split.
 
-Settings come from YAML files, and a later file or an option wins. The base.yaml beside a config,
-and the one in the folder above it, are read before it. Classes are named by their path, so a model
+Settings come from YAML files, and a later file or an option wins. The base.yaml beside a config, or
+else in the folder above, is read before it. Classes are named by their path, so a model
 of your own in the current folder needs nothing but its name (class_path: my_parts.MyEncoder).
 {_SETTINGS.format(verb="fit")}
 

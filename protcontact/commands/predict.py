@@ -37,6 +37,7 @@ from protcontact.data.store import ChainStore
 from protcontact.data.template_search import TemplateOptions, find_templates
 from protcontact.data.templates import aligned_template, padded_templates
 from protcontact.errors import InputError
+from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
 from protcontact.models.contract import ContactModel, TemplateHead
 from protcontact.report.prediction import (
@@ -46,7 +47,7 @@ from protcontact.report.prediction import (
     write_report,
 )
 from protcontact.report.targets import Target, read_targets
-from protcontact.training.checkpoint import load_model
+from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,10 +90,11 @@ def run(args: argparse.Namespace) -> int:
         reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
         raise InputError(f"no input has a protein sequence to predict; the first: {reason}")
     templates = _templates(model, args, targets)
+    held = read_checkpoint(args.checkpoint)[KEY].get("prior")
+    prior = None if held is None else SeparationPrior.from_state_dict(held)
     with progress("predicting", len(targets)) as advance:
-        outcomes = predict_all(
-            model, targets, args.out, args.device, advance, lambda target: templates[target.name]
-        )
+        options = (args.device, advance, lambda target: templates[target.name], prior)
+        outcomes = predict_all(model, targets, args.out, *options)
     write_report(args.out / "report.tsv", outcomes, failed)
     _print_scores(outcomes)
     missing = [row for row in outcomes if row.problem]
@@ -142,9 +144,11 @@ def _templates(
 
 
 def _print_scores(outcomes: list[Outcome]) -> None:
-    scores = ContactScores()
+    found = {"model": ContactScores(), "separation": ContactScores()}
     for row in outcomes:
-        if row.scores is not None:
-            scores.add(row.scores)
-    if len(scores):
-        print_scores({"model": scores.summary()}, "against the structures")
+        for name, scores in (("model", row.scores), ("separation", row.null)):
+            if scores is not None:
+                found[name].add(scores)
+    summaries = {name: scores.summary() for name, scores in found.items() if len(scores)}
+    if summaries:
+        print_scores(summaries, "against the structures")

@@ -11,7 +11,8 @@ Contacts are CB-CB (CA for glycine) below 8 Angstrom. P@L is the fraction of tru
 L best pairs of a range of separations (short 6-11, medium 12-23, long 24 and more), L residues of
 the full sequence of the structure, unresolved ones included. Pairs with an unresolved residue are
 left out. Pairs that the file does not list come behind those it lists, by (i, j): if it lists fewer
-than L, that is told, and the number says little.
+than L, that is told, and the number says little. Beside the scores stand those of a null, which
+ranks all pairs by how near they are in the sequence.
 
 Examples:
   protcontact score --prediction T1024.rr --structure 6t1z.cif
@@ -48,9 +49,11 @@ def run(args: argparse.Namespace) -> int:
     """
     found = score_file(args.prediction, args.structure, args.chain, args.allow_ca_only)
     _print_what(args, found)
-    scores = ContactScores()
-    scores.add(found.scores)
-    print_scores({"prediction": scores.summary()}, f"{args.prediction.name}, {found.chain.id}")
+    both = {"prediction": ContactScores(), "separation": ContactScores()}
+    both["prediction"].add(found.scores)
+    both["separation"].add(found.null)
+    summaries = {name: scores.summary() for name, scores in both.items()}
+    print_scores(summaries, f"{args.prediction.name}, {found.chain.id}")
     if args.out is not None:
         write_file_score(args.out, args.prediction, args.structure, found)
         print(f"written to {args.out}")

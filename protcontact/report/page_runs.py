@@ -137,35 +137,23 @@ def show_run(
         force: Whether to show chains that were scored with other labels.
 
     Returns:
-        What to show. Refuses what `load_model` refuses.
-
-    Raises:
-        InputError: If no chain of the run is in the data.
+        What to show; no maps if the data are not those of the scores. A checkpoint that
+        `load_model` refuses, and data without any chain of the run, are an `InputError`.
     """
     mark = run.scored[split].fingerprint
     if not force and mark != scored_on(data, split):
         missing = f"{data.path} is not what it was scored on; restore it, or give --force"
         return RunPage(run, split, missing=missing)
     checkpoint = checkpoint_of(run)
-    rows = {
-        str(data.store.ids[row]): row
-        for row in data.rows(split)
-        if data.store.lengths[row] <= longest
-    }
-    names = ranked_evenly(ranked_by, split, list(rows), count)
-    if not names:
-        raise InputError(
-            f"no chain that {ranked_by.source} was scored on is in the {split} split of "
-            f"{data.path}; give the data set of the training with --data"
-        )
+    rows = _chosen(ranked_by, split, data, count, longest)
     model = load_model(checkpoint, allow)
     nulls = _nulls(checkpoint, model, data)
-    bins = doubling_bins(max(int(data.store.lengths[rows[name]]) for name in names))
+    bins = doubling_bins(max(int(data.store.lengths[row]) for row in rows.values()))
     held = Reliability()
     found: dict[str, list[ChainScores]] = {"model": [], **{who: [] for who in nulls}}
     maps = []
-    for name in names:
-        batch = data.whole_chain(rows[name])
+    for name, row in rows.items():
+        batch = data.whole_chain(row)
         with torch.no_grad():
             logits = model(batch)[0].float()
             ranked = {"model": logits, **{who: null(batch)[0] for who, null in nulls.items()}}
@@ -177,13 +165,35 @@ def show_run(
         own = found["model"][-1].columns()
         shown = {f"{span.name} P@L": own[f"{span.name}/P@L"] for span in RANGES}
         probabilities = probabilities_of(logits, model.temperature)
-        maps.append(ShownMap(data.store[rows[name]], probabilities, shown))
+        maps.append(ShownMap(data.store[row], probabilities, shown))
         advance(1, name)
     curves = {who: _by_separation(scored, bins) for who, scored in found.items()}
     temperature = model.temperature or 1.0
     calibration = {span.name: held.counts(span.name).scaled(temperature).curve() for span in RANGES}
     distances = distance_curves(Path(run.source))
     return RunPage(run, split, maps, curves, calibration, model.temperature, distances)
+
+
+def _chosen(
+    ranked_by: Run, split: str, data: ContactDataModule, count: int, longest: int
+) -> dict[str, int]:
+    """Name -> row of the chains to show, the worst first.
+
+    Raises:
+        InputError: If there is none.
+    """
+    rows = {
+        str(data.store.ids[row]): row
+        for row in data.rows(split)
+        if data.store.lengths[row] <= longest
+    }
+    names = ranked_evenly(ranked_by, split, list(rows), count)
+    if not names:
+        raise InputError(
+            f"no chain that {ranked_by.source} was scored on is in the {split} split of "
+            f"{data.path}; give the data set of the training with --data"
+        )
+    return {name: rows[name] for name in names}
 
 
 def _nulls(

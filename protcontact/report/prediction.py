@@ -16,6 +16,7 @@ import torch
 from protcontact.atomic import replacing, write_text
 from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.figures.contact_map import draw_contact_map
+from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.precision import ChainScores, score_batch
 from protcontact.models.contract import ContactModel, DistanceHead
 from protcontact.report.targets import Target, Unreadable
@@ -47,6 +48,7 @@ class Outcome:
         length: Residues; 0 if nothing could be read.
         problem: Why there is no prediction; empty if there is one.
         scores: Scores against the structure, if there was one.
+        null: Those of the separation alone, where the model knows how often which is in contact.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Outcome:
     length: int = 0
     problem: str = ""
     scores: ChainScores | None = None
+    null: ChainScores | None = None
 
 
 def as_batch(target: Target, templates: AlignedTemplates | None = None) -> ContactBatch:
@@ -129,6 +132,7 @@ def predict_all(
     device: str = "cpu",
     advance: Callable[[int, str], None] = lambda items, note: None,
     templates: Callable[[Target], AlignedTemplates | None] = lambda target: None,
+    prior: SeparationPrior | None = None,
 ) -> list[Outcome]:
     """Predict every target and write its files.
 
@@ -139,6 +143,7 @@ def predict_all(
         device: Where the model is.
         advance: Told after each target.
         templates: Structures that resemble a target, for models that look at them.
+        prior: Contact frequency by separation, whose scores stand beside those of the model.
 
     Returns:
         One outcome per target, in order.
@@ -163,7 +168,11 @@ def predict_all(
             distances = rescaled(distances, probabilities)
         write_prediction(out, target, probabilities, distances, model.temperature)
         scores = score_batch(logits[None], batch)[0] if target.has_truth else None
-        outcomes.append(Outcome(target.name, target.source, len(target.chain), scores=scores))
+        null = None
+        if prior is not None and target.has_truth:
+            null = score_batch(prior.scores(batch.index), batch)[0]
+        outcome = Outcome(target.name, target.source, len(target.chain), scores=scores, null=null)
+        outcomes.append(outcome)
         advance(1, target.name)
     return outcomes
 

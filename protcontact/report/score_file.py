@@ -6,6 +6,8 @@ which decides L and the separations, and over all its known pairs. Pairs that th
 rank behind every listed one, all alike and hence by (i, j): a file of few pairs has P@K like any
 other, but some of the K best are then nobody's prediction, which is told. Listed pairs of residues
 that the structure's sequence does not have, or that are unresolved, do not count.
+
+Beside it stands a null that needs no training chains: all pairs, the nearest in the sequence first.
 """
 
 from collections.abc import Sequence
@@ -40,6 +42,7 @@ class FileScore:
         chain: Of the structure.
         match: Of the sequence of the file with that of the chain; None if the file has none.
         scores: Of the chain.
+        null: Of the same chain, the nearest pairs first.
         placed: Pairs of the file whose residues both stand in the chain.
         listed: Name of a separation range -> candidates (known pairs) that the file lists.
         notes: What the user should know, one sentence each.
@@ -49,6 +52,7 @@ class FileScore:
     chain: Chain
     match: SequenceMatch | None
     scores: ChainScores
+    null: ChainScores
     placed: int
     listed: dict[str, int]
     notes: tuple[str, ...]
@@ -97,16 +101,22 @@ def score_file(
     places = np.arange(len(own)) if match is None else match.places
     labels = contact_map(own)
     scores, placed = lay_out(contacts, places, len(own))
+    along = np.arange(len(own), dtype=np.float64)
+    near = -np.abs(along[:, None] - along[None, :])
+    row, null = (_scored(own, labels, one) for one in (scores, near))
+    listed = _listed(scores, labels != UNKNOWN_PAIR)
+    notes = (*contacts.notes, *chosen.notes, *_filled(row, listed))
+    return FileScore(contacts, own, match, row, null, placed, listed, notes)
+
+
+def _scored(chain: Chain, labels: np.ndarray, scores: np.ndarray) -> ChainScores:
     ranges = score_chain(
         torch.from_numpy(scores),
         torch.from_numpy(labels == CONTACT),
         torch.from_numpy(labels != UNKNOWN_PAIR),
-        chain=own.id,
+        chain=chain.id,
     )
-    listed = _listed(scores, labels != UNKNOWN_PAIR)
-    row = ChainScores(own.id, len(own), ranges)
-    notes = (*contacts.notes, *chosen.notes, *_filled(row, listed))
-    return FileScore(contacts, own, match, row, placed, listed, notes)
+    return ChainScores(chain.id, len(chain), ranges)
 
 
 def lay_out(contacts: Contacts, places: np.ndarray, length: int) -> tuple[np.ndarray, int]:
@@ -256,5 +266,7 @@ def write_file_score(path: Path, prediction: Path, structure: Path, found: FileS
     }
     cells |= {f"{name}/listed": count for name, count in found.listed.items()}
     cells |= {name: f"{value:.6g}" for name, value in found.scores.columns().items()}
+    null = found.null.columns()
+    cells |= {f"separation:{name}": f"{null[name]:.6g}" for name in null if "/P@" in name}
     rows = [list(cells), [" ".join(str(cell).split()) for cell in cells.values()]]
     write_text(path, "".join("\t".join(row) + "\n" for row in rows))

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from protcontact.cli import main
-from protcontact.commands.lightning import _last, with_base
+from protcontact.commands.lightning import _last
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import write_store
 from protcontact.training.checkpoint import FORMAT, KEY
@@ -390,55 +390,3 @@ def test_folder_that_cannot_be_written(config, data, tmp_path, capsys):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("protcontact fit: error: ")
     assert str(tmp_path / "file") in error
-
-
-def test_base_is_read_before_the_configs_beside_it(tmp_path):
-    for name in ("base.yaml", "one.yaml"):
-        (tmp_path / name).write_text("")
-    base, one = str(tmp_path / "base.yaml"), str(tmp_path / "one.yaml")
-    assert with_base(["--config", one, "--x", "1"]) == [
-        "--config", base, "--config", one, "--x", "1",
-    ]  # fmt: skip
-    assert with_base([f"--config={one}"]) == ["--config", base, "--config", one]
-    assert with_base(["--config", base, "--config", one]) == ["--config", base, "--config", one]
-    assert with_base(["-c", one]) == ["--config", base, "--config", one]
-    assert with_base(["--x", "1"]) == ["--x", "1"]
-
-
-def test_base_of_the_folder_above(tmp_path, monkeypatch):
-    names = (
-        "base.yaml",
-        "one.yaml",
-        "encoder/a.yaml",
-        "head/b.yaml",
-        "own/base.yaml",
-        "own/c.yaml",
-    )
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("")
-    base, one, a, b, own, c = (str(tmp_path / name) for name in names)
-
-    def read(*paths):
-        return with_base([word for path in paths for word in ("--config", path)])[1::2]
-
-    assert read(a, b) == [base, a, b]  # once
-    assert read(one, a) == [base, one, a]
-    assert read(base, a) == [base, a]
-    assert read(c) == [own, c]  # the nearest
-    assert read(c, a) == [base, own, c, a]
-    monkeypatch.chdir(tmp_path / "encoder")
-    assert read("a.yaml", "../head/b.yaml") == [base, "a.yaml", "../head/b.yaml"]
-    monkeypatch.chdir(tmp_path)
-    assert read("base.yaml", "encoder/a.yaml") == ["base.yaml", "encoder/a.yaml"]
-
-
-def test_a_checkpoint_brings_its_config(tmp_path):
-    checkpoint = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
-    assert with_base(["--ckpt_path", str(checkpoint)]) == ["--ckpt_path", str(checkpoint)]
-    checkpoint.parent.mkdir(parents=True)
-    own = tmp_path / "version_0" / "config.yaml"
-    own.write_text("")
-    for typed in (["--ckpt_path", str(checkpoint)], [f"--ckpt_path={checkpoint}"]):
-        assert with_base(typed)[:2] == ["--config", str(own)]
-    assert with_base(["--ckpt_path", "last"]) == ["--ckpt_path", "last"]

@@ -86,6 +86,15 @@ def test_precision_by_hand(tmp_path):
     by_hand = sum(n / rank for n, rank in enumerate(MEDIUM_RANKS, 1)) / 6
     assert medium.auprc == pytest.approx(by_hand, abs=1e-12)
     assert (long.candidates, math.isnan(long.precision_l)) == (0, True)
+    # the nearest first: separations 6 (9 pairs, one of them in contact), 7 (9, none), ...
+    contacts = {(i, j) for i in range(8) for j in range(8, 16) if i + j in (14, 15, 16)}
+    near = sorted(
+        ((i, j) for i in range(16) for j in range(i + 6, min(16, i + 12))),
+        key=lambda pair: (pair[1] - pair[0], pair),
+    )
+    hits = [pair in contacts for pair in near]
+    assert found.null.ranges["short"].precision_l == sum(hits[:16]) / 16
+    assert found.null.ranges["short"].precision_l5 == sum(hits[:3]) / 3
     assert found.listed == {"short": 4, "medium": 2, "long": 0}
     assert (found.placed, found.scores.length, found.chain.id) == (6, 16, "s_A")
     assert found.notes == (
