@@ -3,9 +3,10 @@
     python examples/compare.py DATA [FOLDER [STEPS]]
 
 DATA is a prepared and split data set, such as `example_train/data` of `examples/train.py`.
+Takes ten minutes of one core.
 """
 
-# %% Train each for a few minutes
+# %% Train three times. Runs that differ in the seed alone count as trainings of one model.
 import sys
 from pathlib import Path
 

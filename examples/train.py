@@ -2,8 +2,8 @@
 
     python examples/train.py [FOLDER [STEPS]]
 
-Takes three minutes of one core. The cells (`# %%`) open as a notebook in VS Code, PyCharm or
-Jupyter (with jupytext).
+It takes about three minutes of one core. The cells (`# %%`) open as a notebook in VS Code,
+PyCharm or Jupyter (with jupytext).
 """
 
 # %% Where to, and how long
@@ -43,7 +43,8 @@ protcontact(
 best = OUT / "runs" / "version_0" / "checkpoints" / "best.ckpt"
 protcontact("test", "--ckpt_path", best)
 
-# %% Predict one of the structures, and read the map.
+# %% Predict one of the structures, and read the map. It may be a training chain: this shows the
+# files, not how accurate the model is.
 structure = sorted((OUT / "folds" / "structures").iterdir())[0]
 protcontact("predict", "--checkpoint", best, "--input", structure, "--out", OUT / "predicted")
 (file,) = (OUT / "predicted").glob("*.npz")

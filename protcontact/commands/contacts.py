@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_from_1,
         default=PAIRS,
         metavar="N",
-        help="most residue pairs of a batch, padding included; longer inputs are alone "
+        help="most residue pairs in a batch, padding included; longer inputs are alone "
         "(default: %(default)s)",
     )
     add("--tile", type=_from_1, metavar="W", help="read longer inputs in windows of W residues")

@@ -2,7 +2,8 @@
 
 The file of ids holds PDB ids (1abc or pdb_00001abc) separated by blanks, commas or line ends;
 what follows # is a comment. Files that are there already are not fetched again, so the same
-command continues an interrupted download. failed.tsv in DIR lists what could not be had.
+command continues an interrupted download. failed.tsv in DIR lists the ids that could
+not be fetched.
 
 Examples:
   protcontact download --ids ids.txt --out structures

@@ -11,7 +11,8 @@ It prints which heads see contacts, and scores on the fitted chains and on chain
 next to a null model that knows nothing but the separation of two residues in the fitted chains.
 FILE2 records the chains, the seed and the versions.
 
-Needs scikit-learn. The memory follows pairs x layers x heads: it is told, or refused, at the start.
+Needs scikit-learn. The memory grows with pairs x layers x heads; it is printed at the
+start, and what would not fit into it is refused.
 
 Examples:
   protcontact fit-regression --checkpoint esm2.safetensors --data data --out fitted.safetensors
@@ -59,10 +60,20 @@ SEEDS = 2**32  # what scikit-learn takes
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add = parser.add_argument
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="of protcontact import")
+    add(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="written by protcontact import",
+    )
     add("--data", required=True, type=Path, metavar="DIR", help="prepared and split data set")
     add("--out", required=True, type=Path, metavar="FILE2", help="the model with the regression")
-    add("--split", default="train", help="of which chains are drawn (default: %(default)s)")
+    add(
+        "--split",
+        default="train",
+        help="split from which the chains are drawn (default: %(default)s)",
+    )
     add("--chains", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
     add("--ids", nargs="+", metavar="ID", help="these chains instead of drawn ones")
     add(

@@ -117,7 +117,12 @@ def _add_subject(parser: argparse.ArgumentParser, look: Look) -> None:
     add = parser.add_argument
     add("--checkpoint", required=True, type=Path, metavar="FILE", help="written by protcontact fit")
     add("--data", required=True, type=Path, metavar="DIR", help="a prepared and split data set")
-    add("--split", choices=("train", "val", "test"), default="test", help="(default: %(default)s)")
+    add(
+        "--split",
+        choices=("train", "val", "test"),
+        default="test",
+        help="split whose chains are looked at (default: %(default)s)",
+    )
     add(
         "--chains",
         type=int,

@@ -7,7 +7,7 @@ NAME.cxc, which show the predicted contacts in PyMOL and ChimeraX, and its score
 calibrated by the temperature that the training fitted on its validation chains; the files say so.
 report.tsv has a line for every input, with the reason where there is no prediction.
 
-A model that draws distances gives them, too: NAME.npz gets the probabilities of its bins
+A model with a distogram head also writes its distances: NAME.npz gets the probabilities of its bins
 (distance_probabilities, float16) and what is between them (distance_edges, Angstrom), and
 NAME.distances.rr is an RR file in mode 2, with the ten bins of CASP14, if those of the model add up
 to them.

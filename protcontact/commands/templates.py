@@ -30,14 +30,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=default.evalue,
         metavar="E",
-        help="leave out what chance would find more often than this (default: %(default)g)",
+        help="largest E-value of a template (default: %(default)g)",
     )
     add(
         "--per-chain",
         type=int,
         default=default.per_chain,
         metavar="N",
-        help="most templates of a chain, the nearest ones (default: %(default)s)",
+        help="largest number of templates of a chain, the nearest ones (default: %(default)s)",
     )
     add_threads(parser)
 
