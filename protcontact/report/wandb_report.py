@@ -7,6 +7,7 @@ text what `protcontact compare` found, which wandb cannot compute.
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protcontact.errors import InputError
@@ -70,8 +71,21 @@ def definition(found: Comparison, project: str) -> "Report":
 
 
 def _filter(runs: Sequence[Run]) -> str:
-    names = sorted({run.name for run in runs})
-    return "Metric('displayName') in [" + ", ".join(repr(name) for name in names) + "]"
+    """By the ids of the runs, as others may have their names; by names where an id is unknown."""
+    ids = [_id_of(run) for run in runs]
+    known = [each for each in ids if each is not None]
+    what, values = ("ID", known) if len(known) == len(ids) else ("Name", [r.name for r in runs])
+    return f"Metric('{what}') in [" + ", ".join(map(repr, sorted(set(values)))) + "]"
+
+
+def _id_of(run: Run) -> str | None:
+    """What wandb calls a run: the end of its path there, or of its offline folder."""
+    place = Path(run.source)
+    if not place.exists():
+        return place.name if len(place.parts) == 3 else None
+    folders = [place, *(place / "wandb").glob("*run-*")]
+    found = [re.fullmatch(r"(?:offline-)?run-\d{8}_\d{6}-(\w+)", each.name) for each in folders]
+    return next((match[1] for match in found if match), None)
 
 
 def _precision(wr: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """The definition of a W&B report, which needs no server."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from protcontact.errors import InputError
 from protcontact.report import wandb_report
 from protcontact.report.compare import compare
+from protcontact.report.runs import make_run
 from protcontact.report.wandb_report import definition, publish
+from tests.report.stored_runs import settings, tables
 from tests.report.test_compare import trio
 
 wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="wandb-workspaces is missing")
@@ -37,7 +40,31 @@ def test_it_is_about_these_runs_and_says_what_was_found(report):
     for grid in grids(report):
         (runset,) = grid.runsets
         assert (runset.entity, runset.project) == ("lab", "contacts")
-        assert all(f"{name}" in str(runset.filters) for name in ("plain", "good", "like"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("lab/contacts/3xk2a9f1", "3xk2a9f1"),
+        ("offline-run-20260101_120000-abc123", "abc123"),
+        ("runs/a", "def456"),
+        ("runs/bare", None),
+        ("runs/absent", None),
+    ],
+)
+def test_runs_are_known_by_their_ids(tmp_path, monkeypatch, source, expected):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "offline-run-20260101_120000-abc123",
+        "runs/a/wandb/run-20260101_120000-def456",
+        "runs/bare/wandb/latest-run",
+    ):
+        Path(name).mkdir(parents=True)
+    runs = [make_run("a", source, settings(), {}, tables([0.5]))]
+    (grid, *_) = grids(definition(compare(runs), "lab/contacts"))
+    (runset,) = grid.runsets
+    text = f"Metric('ID') in ['{expected}']" if expected else "Metric('Name') in ['a']"
+    assert text.replace(" ", "") in str(runset.filters).replace(" ", "").replace('"', "'")
 
 
 def test_panels_show_what_runs_log(report):
