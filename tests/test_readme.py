@@ -29,9 +29,8 @@ def commands() -> list[list[str]]:
     for block in (text for language, text in blocks if language in ("", "bash")):
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.split("#")[0].split("&&"):
-                words = shlex.split(part)
-                if words and words[0] == "protcontact":
-                    found.append(words[1:])
+                if part.strip().startswith("protcontact "):
+                    found.append(shlex.split(part)[1:])
     return found
 
 

@@ -55,5 +55,6 @@ def test_the_suite_of_this_repository_has_every_config_beside_it():
     file = Path(__file__).parents[2] / "configs" / "experiment" / "suite.yaml"
     suite = read_suite(file)
     beside = set(file.parent.glob("*.yaml")) - {file}
-    assert set(suite.configs.values()) == beside
+    costly = {file.parent / "axial.yaml"}  # as the suite and the README say
+    assert set(suite.configs.values()) == beside - costly and costly <= beside
     assert len(suite.seeds) >= 3

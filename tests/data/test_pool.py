@@ -176,7 +176,7 @@ def test_refuses_no_workers():
 
 def test_dask_must_be_installed(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'protcontact\[cluster\]'"):
+    with pytest.raises(InputError, match="pip install dask distributed"):
         DaskPool("tcp://127.0.0.1:1", tmp_path)
 
 
