@@ -11,8 +11,7 @@ Every setting is an option under its path: --data.path, --trainer.max_steps,
 --model.optimizer.init_args.lr. `protcontact {verb} --help-all` lists them; --print_config prints
 them with their values."""
 
-PAGES = {
-    "fit": f"""\
+_FIT = f"""\
 usage: protcontact fit --config FILE [--config FILE ...] [--SETTING VALUE ...]
 
 Train a model on the train split; keep the weights with the best long-range P@L on the val split.
@@ -41,38 +40,40 @@ Examples:
   protcontact fit --config configs/bilstm.yaml --data.path data --seed_everything 1
   protcontact fit --config configs/bilstm.yaml --data.path data --ckpt_path last
   protcontact fit --config configs/bilstm.yaml --print_config
-""",
-    "validate": f"""\
-usage: protcontact validate --ckpt_path FILE [--SETTING VALUE ...]
+"""
 
-Score a checkpoint on the val split, beside the nulls: whole chains, each once.
 
-Settings are those of the checkpoint's run, from its config.yaml. They can be changed by --config
-FILE and by options. {_SETTINGS.format(verb="validate")}
+def _scoring(verb: str, split: str, first: str) -> str:
+    return f"""\
+usage: protcontact {verb} --ckpt_path FILE [--SETTING VALUE ...]
 
-Writes val_chains.tsv and val_scores.json into the next folder version_N and, for a best.ckpt,
-into the folder of its training, where `protcontact compare` finds them.
+{first}
 
-Examples:
-  protcontact validate --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt
-  protcontact validate --ckpt_path best.ckpt --config configs/bilstm.yaml --data.path data
-""",
-    "test": f"""\
-usage: protcontact test --ckpt_path FILE [--SETTING VALUE ...]
+Settings are those of the checkpoint's run, from its config.yaml, or of --config FILE in its place;
+options win. {_SETTINGS.format(verb=verb)}
 
-Score a checkpoint on the test split, beside the nulls: whole chains, each once. What is chosen by
-these scores has no test score any more: choose by `protcontact validate`.
-
-Settings are those of the checkpoint's run, from its config.yaml. They can be changed by --config
-FILE and by options. {_SETTINGS.format(verb="test")}
-
-Writes test_chains.tsv and test_scores.json into the next folder version_N and, for a best.ckpt,
-into the folder of its training, where `protcontact compare` finds them.
+Writes {split}_chains.tsv and {split}_scores.json into the next folder version_N and, for a
+best.ckpt, into the folder of its training, where `protcontact compare` finds them.
 
 Examples:
-  protcontact test --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt
-  protcontact test --ckpt_path best.ckpt --config configs/bilstm.yaml --data.path data
-""",
+  protcontact {verb} --ckpt_path runs/bilstm/version_0/checkpoints/best.ckpt
+  protcontact {verb} --ckpt_path best.ckpt --config configs/bilstm.yaml --data.path data
+"""
+
+
+PAGES = {
+    "fit": _FIT,
+    "validate": _scoring(
+        "validate",
+        "val",
+        "Score a checkpoint on the val split, beside the nulls: whole chains, each once.",
+    ),
+    "test": _scoring(
+        "test",
+        "test",
+        "Score a checkpoint on the test split, beside the nulls: whole chains, each once. What is\n"
+        "chosen by these scores has no test score any more: choose by `protcontact validate`.",
+    ),
 }
 
 
