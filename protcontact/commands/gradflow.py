@@ -32,11 +32,10 @@ from protcontact.gradflow.experiment import Experiment, Result
 from protcontact.gradflow.experiments import ORDER, experiment
 from protcontact.gradflow.jacobian_map import measure_jacobian_map
 from protcontact.gradflow.trained import refuse_broken
-from protcontact.metrics.nulls import SeparationPrior
 from protcontact.report.chains import chosen_chains
 from protcontact.report.experiment_files import write_result
 from protcontact.report.experiment_page import Section, page
-from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.checkpoint import KEY, load_model, prior_of, read_checkpoint
 
 ALL = "all"
 OBJECTIVE = ("min_separation", "positive_weight")  # what of a training the loss of contacts has
@@ -189,10 +188,9 @@ def _looked(look: Look, args: argparse.Namespace) -> Result:
     chains = chosen_chains(args.data, args.split, args.chains, look.shortest, args.max_length)
     objective = about.get("objective", {}) if look.asks_objective else {}
     options = {name: objective[name] for name in OBJECTIVE if name in objective}
-    if "prior" in about:  # not where it was written without one
-        prior = SeparationPrior.from_state_dict(about["prior"])
-        if prior.pairs.sum() > 0:
-            options = options | {"null": prior.scores}
+    prior = prior_of(about)
+    if prior is not None:
+        options = options | {"null": prior.scores}
     with progress("chains", len(chains)) as advance:
         return look.measure(model, chains, seed=args.seed, advance=advance, **options)
 

@@ -37,7 +37,6 @@ from protcontact.data.store import ChainStore
 from protcontact.data.template_search import TemplateOptions, find_templates
 from protcontact.data.templates import aligned_template, padded_templates
 from protcontact.errors import InputError
-from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
 from protcontact.models.contract import ContactModel, TemplateHead
 from protcontact.report.prediction import (
@@ -47,7 +46,7 @@ from protcontact.report.prediction import (
     write_report,
 )
 from protcontact.report.targets import Target, read_targets
-from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.checkpoint import KEY, load_model, prior_of, read_checkpoint
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
         reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
         raise InputError(f"no input has a protein sequence to predict; the first: {reason}")
     templates = _templates(model, args, targets)
-    held = read_checkpoint(args.checkpoint)[KEY].get("prior")
-    prior = None if held is None else SeparationPrior.from_state_dict(held)
+    prior = prior_of(read_checkpoint(args.checkpoint)[KEY])
     with progress("predicting", len(targets)) as advance:
         options = (args.device, advance, lambda target: templates[target.name], prior)
         outcomes = predict_all(model, targets, args.out, *options)

@@ -18,7 +18,6 @@ from protcontact.data.datamodule import ContactDataModule
 from protcontact.data.progress import Advance
 from protcontact.errors import InputError
 from protcontact.metrics.calibration import Bin, Reliability
-from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.precision import ChainScores, score_chain
 from protcontact.metrics.ranges import RANGES, SeparationRange
 from protcontact.metrics.separation_bins import doubling_bins
@@ -27,7 +26,7 @@ from protcontact.report.page_maps import ShownMap
 from protcontact.report.prediction import probabilities_of
 from protcontact.report.runs import Run
 from protcontact.report.suite_tables import FIRST
-from protcontact.training.checkpoint import KEY, load_model, read_checkpoint
+from protcontact.training.checkpoint import KEY, load_model, prior_of, read_checkpoint
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.random_twin import random_twin
@@ -200,11 +199,11 @@ def _nulls(
     checkpoint: Path, model: ContactModel, data: ContactDataModule
 ) -> dict[str, Callable[[ContactBatch], Tensor]]:
     """Name what has learnt nothing: the prior, a copy if there are templates, a random twin."""
-    prior = SeparationPrior.from_state_dict(read_checkpoint(checkpoint)[KEY]["prior"])
-    nulls: dict[str, Callable[[ContactBatch], Tensor]] = {
-        SEPARATION: lambda batch: prior.scores(batch.index)
-    }
-    if data.templates is not None:
+    prior = prior_of(read_checkpoint(checkpoint)[KEY])
+    nulls: dict[str, Callable[[ContactBatch], Tensor]] = {}
+    if prior is not None:
+        nulls[SEPARATION] = lambda batch: prior.scores(batch.index)
+    if prior is not None and data.templates is not None:
         copied = CopiedChains(data.store, data.templates)
         nulls[COPY] = lambda batch: copied.scores(batch, prior)
     nulls[RANDOM] = random_twin(model, seed=0)

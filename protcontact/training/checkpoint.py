@@ -24,6 +24,7 @@ from torch.distributed.fsdp import FSDPModule
 from protcontact.atomic import replacing
 from protcontact.errors import InputError
 from protcontact.metrics.calibration import Temperature
+from protcontact.metrics.nulls import SeparationPrior
 from protcontact.models.contract import ContactModel, Described, Encoder, PairHead
 
 KEY = "protcontact"
@@ -260,6 +261,17 @@ def temperature_of(description: Mapping[str, Any], checkpoint: str) -> Temperatu
             "which lacks a field; it is damaged: give a .ckpt file of protcontact fit"
         )
     return Temperature(**held)
+
+
+def prior_of(description: Mapping[str, Any]) -> SeparationPrior | None:
+    """Contact frequency by separation in what was trained on; None where it was not counted.
+
+    Args:
+        description: Of the checkpoint, under `KEY`.
+    """
+    held = description.get("prior")
+    prior = None if held is None else SeparationPrior.from_state_dict(held)
+    return prior if prior is not None and prior.pairs.sum() > 0 else None
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -12,6 +12,7 @@ from torch import nn
 
 from protcontact.errors import InputError
 from protcontact.metrics.calibration import Temperature
+from protcontact.metrics.nulls import SeparationPrior
 from protcontact.models.contract import ContactModel, Encoder, PairHead
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
@@ -21,6 +22,7 @@ from protcontact.training.checkpoint import (
     build,
     describe,
     load_model,
+    prior_of,
     read_checkpoint,
     temperature_of,
 )
@@ -59,6 +61,15 @@ def test_round_trip_gives_the_same_numbers(model, content, tmp_path):
     expected = model.head(model.encoder(tokens, mask), mask)
     assert torch.equal(loaded.head(loaded.encoder(tokens, mask), mask), expected)
     assert not loaded.training
+
+
+def test_a_prior_that_was_never_counted_is_none():
+    prior = SeparationPrior()
+    for held in ({}, {"prior": prior.state_dict()}):
+        assert prior_of(held) is None
+    prior.pairs, prior.contacts = torch.tensor([0, 4]), torch.tensor([0, 1])
+    found = prior_of({"prior": prior.state_dict()})
+    assert torch.equal(found.pairs, prior.pairs)
 
 
 def test_a_temperature_comes_along(content, tmp_path):
