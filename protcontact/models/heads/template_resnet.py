@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from protcontact.batch import AlignedTemplates
 from protcontact.models.contract import TemplateHead
 from protcontact.models.heads.resnet import ResidualTrunk
-from protcontact.models.templates import MAPS, TemplateCells, template_maps
+from protcontact.models.templates import MAPS, TemplateCells, TemplateTrust, template_maps
 
 
 class TemplateResNet(ResidualTrunk, TemplateHead):
@@ -46,6 +46,7 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
         super().__init__(
             in_channels, channels, blocks, dilations, patch, dropout, True, checkpointing
         )
+        self.trust = TemplateTrust()
         self.cells = TemplateCells(channels, patch)
         self.direct = nn.Linear(MAPS, 1, bias=False)
         nn.init.zeros_(self.direct.weight)
@@ -62,6 +63,6 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
             B, L = mask.shape
             maps = self.direct.weight.new_zeros(B, L, L, MAPS)
         else:
-            maps = template_maps(templates).to(self.direct.weight.dtype)
+            maps = template_maps(templates, self.trust(templates)).to(self.direct.weight.dtype)
         logits = self.draw(x, mask, index, self.cells(maps))
         return (logits + self.direct(maps)).squeeze(-1)
