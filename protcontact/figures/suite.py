@@ -13,6 +13,11 @@ from protcontact.figures.panels import MARKERS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of names, as shares of the frame.
+LETTER = 0.016
+HEIGHT = 0.045
+GAP = 0.025  # from mark to name
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -53,12 +58,12 @@ class Ranking:
             axes.plot(scores, places, ".", color=COLOURS[1], markersize=4, label=label)
         axes.set_yticks(rows, self.names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.legend(fontsize=7, framealpha=0.85)
+        axes.legend(fontsize=7, framealpha=0.85, loc="lower right")  # the last are the lowest
 
 
 @dataclass(frozen=True)
 class Points:
-    """Models in a plane, each with its name beside its mark.
+    """Models in a plane, each with its name beside its mark, or above where names would meet.
 
     Attributes:
         names: N models.
@@ -67,6 +72,7 @@ class Points:
         xlabel: What the horizontal axis shows, with its unit.
         ylabel: What the vertical axis shows.
         title: Printed above.
+        xlog: Whether the horizontal axis is logarithmic.
     """
 
     names: Sequence[str]
@@ -75,13 +81,46 @@ class Points:
     xlabel: str
     ylabel: str
     title: str = ""
+    xlog: bool = False
 
     def draw(self, axes: "Axes") -> None:
         """Draw into a frame."""
-        for place, (name, x, y) in enumerate(zip(self.names, self.x, self.y, strict=True)):
+        for place, (x, y) in enumerate(zip(self.x, self.y, strict=True)):
             colour = COLOURS[place % len(COLOURS)]
             axes.plot(x, y, MARKERS[place // len(COLOURS) % len(MARKERS)], color=colour)
-            axes.annotate(
-                name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=6, color="0.2"
-            )
+        if self.xlog:
+            axes.set_xscale("log")
         axes.margins(x=0.15, y=0.1)
+        self._name(axes)
+
+    def _name(self, axes: "Axes") -> None:
+        """Write the names from the lowest mark upwards, in the frame's own coordinates."""
+        axes.autoscale_view()  # else the frame is that of the marks before
+        frame = axes.transData + axes.transAxes.inverted()
+        marks = frame.transform(np.column_stack([self.x, self.y]).reshape(-1, 2))
+        taken: list[tuple[float, float, float]] = []
+        for model in np.lexsort((marks[:, 0], marks[:, 1])):
+            mark, height = marks[model]
+            if not np.isfinite(marks[model]).all():
+                continue
+            left = mark > 0.6  # of the mark, so that the name stays inside
+            place = mark - GAP if left else mark + GAP
+            width = LETTER * len(self.names[model])
+            start = place - width if left else place
+            while any(
+                start < end and begin < start + width and abs(height - y) < HEIGHT
+                for begin, end, y in taken
+            ):
+                height += HEIGHT / 4
+            taken.append((start, start + width, height))
+            axes.annotate(
+                self.names[model],
+                (self.x[model], self.y[model]),
+                xytext=(place, height),
+                textcoords="axes fraction",
+                ha="right" if left else "left",
+                va="center",
+                fontsize=6,
+                color="0.2",
+                arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.5},
+            )

@@ -169,6 +169,7 @@ def panels(
         "reach of the encoder's gradient (residues)",
         "long-range P@L",
         "does what reaches farther find more?",
+        xlog=min(reach, default=0) > 0,
     )
     return [*drawn, points]
 

@@ -35,9 +35,26 @@ def test_every_point_has_its_name():
     names = [f"m{n}" for n in range(9)]
     points = Points(names, list(range(9)), [0.1 * n for n in range(9)], "reach", "P@L")
     axes = draw_panels([points]).axes[0]
-    assert [(t.get_text(), t.xy[0]) for t in axes.texts] == [(f"m{n}", n) for n in range(9)]
+    assert sorted((t.get_text(), t.xy[0]) for t in axes.texts) == [(f"m{n}", n) for n in range(9)]
     marks = {(line.get_color(), line.get_marker()) for line in axes.lines}
     assert len(marks) == 9  # also where colours are used twice
+
+
+def test_names_do_not_meet():
+    names = [f"m{n}" for n in range(12)]
+    reach = [10.0] * 6 + [500.0] * 6
+    points = Points(
+        names, reach, [0.1 + 0.001 * n for n in range(6)] * 2, "reach", "P@L", xlog=True
+    )
+    figure = draw_panels([points])
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 12
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+    assert axes.get_xscale() == "log"
 
 
 def test_png(ranking):
