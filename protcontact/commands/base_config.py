@@ -59,12 +59,33 @@ def note_without_base(words: list[str]) -> None:
     configs = [path for path in named if path.is_file()]  # of others the parser tells
     if configs and not any("callbacks" in path.read_text(encoding="utf-8") for path in configs):
         print(
-            f"note: there is no base.yaml beside {configs[-1]} or in the folder above, so this "
-            "training has no callbacks and Lightning's own settings: no best.ckpt, no schedule by "
-            "max_steps, no mixed precision; put the config into configs/, or name --config "
+            f"note: neither {configs[-1]} nor a base.yaml beside it or in the folder above has "
+            "callbacks, so this training has Lightning's own settings: no best.ckpt, no schedule "
+            "by max_steps, no mixed precision; put the config into configs/, or name --config "
             "configs/base.yaml before it",
             file=sys.stderr,
         )
+
+
+def refuse_no_config(words: list[str]) -> None:
+    """Say what is missing where a checkpoint is to be scored, and no config was given or found.
+
+    Raises:
+        InputError: If there is no config, and no option that could stand for one.
+    """
+    if {"--help", "-h", "--config"} & set(words) or any(w.startswith("--model") for w in words):
+        return
+    given = dict(pairwise(words)).get("--ckpt_path")
+    if given is None or given == "last":
+        raise InputError("--ckpt_path is missing; name the .ckpt file that is to be scored")
+    if not Path(given).is_file():
+        kind = "is a folder" if Path(given).is_dir() else "does not exist"
+        raise InputError(f"checkpoint {given} {kind}; give a .ckpt file of protcontact fit")
+    folder = Path(given).absolute().parent.parent
+    raise InputError(
+        f"{folder} has no config.yaml, where the settings of the checkpoint's run would be; name "
+        "them with --config"
+    )
 
 
 def _bases(config: Path) -> list[Path]:

@@ -2,8 +2,9 @@
 
 Seeds, architectures and objectives may differ; the chains that they were trained on may not. OUT
 becomes a run folder with checkpoints/best.ckpt, which `protcontact test` scores and `protcontact
-predict` reads like any other, and with config.yaml: the data and precision of the first run. A
-prediction takes the members' time together.
+predict` reads like any other, and with config.yaml: the data and precision of the first run, and as
+many templates as the members were trained with that look at any. A prediction takes the members'
+time together. The mean has no temperature: its probabilities are not calibrated.
 
 Examples:
   protcontact ensemble runs/best/version_[012]/checkpoints/best.ckpt --out runs/ensemble
@@ -11,6 +12,7 @@ Examples:
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ import yaml
 from protcontact.atomic import replacing, write_text
 from protcontact.commands.trust import add_trust_package
 from protcontact.errors import InputError
-from protcontact.training.checkpoint import KEY
+from protcontact.training.checkpoint import KEY, read_checkpoint
 from protcontact.training.ensemble import join
+from protcontact.training.score_files import score_files
+
+ENSEMBLE = ".EncoderEnsemble"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
         0. An `InputError` says why checkpoints cannot be joined.
     """
     content = join(args.checkpoints, args.trust_package)
-    config = _config(args.checkpoints[0], content[KEY], args.out)
+    config = _config(args.checkpoints, content[KEY], args.out)
     file = args.out / "checkpoints" / "best.ckpt"
+    _refuse_training(file, args.checkpoints)
+    for name in (name for split in ("val", "test") for name in score_files(split)):
+        (args.out / name).unlink(missing_ok=True)  # of an ensemble that was here before
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:
         torch.save(content, partial)
@@ -49,21 +57,53 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _config(first: Path, description: dict[str, Any], out: Path) -> dict[str, Any]:
+def _refuse_training(file: Path, members: Sequence[Path]) -> None:
+    """Refuse to write over a training.
+
+    Raises:
+        InputError: If the file is a member, or no ensemble.
+    """
+    if not file.exists():
+        return
+    member = any(file.samefile(path) for path in members)
+    if member or not read_checkpoint(file)[KEY]["encoder"]["class_path"].endswith(ENSEMBLE):
+        raise InputError(f"{file} is the best.ckpt of a training; give another --out")
+
+
+def _config_of(checkpoint: Path) -> dict[str, Any]:
+    """Settings of a checkpoint's run; empty where it has no config.
+
+    Raises:
+        InputError: If its config is not one.
+    """
+    path = checkpoint.absolute().parent.parent / "config.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML: {error}; restore or remove it") from error
+    if not isinstance(own, dict) or not isinstance(own.get("data", {}), dict):
+        raise InputError(f"{path} is no config of protcontact fit; restore or remove it")
+    return own
+
+
+def _config(members: Sequence[Path], description: dict[str, Any], out: Path) -> dict[str, Any]:
     """Settings with which the ensemble is scored: those of the first run, as far as it has any.
 
     Raises:
-        InputError: If the first run's config is not one.
+        InputError: If a run's config is not one, or two saw different numbers of templates.
     """
-    path = first.absolute().parent.parent / "config.yaml"
-    own = {}
-    if path.is_file():
-        try:
-            own = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is no YAML: {error}; restore or remove it") from error
-        if not isinstance(own, dict):
-            raise InputError(f"{path} is no config of protcontact fit; restore or remove it")
+    all_own = [_config_of(path) for path in members]
+    own = all_own[0]
+    shown = {one.get("data", {}).get("templates_per_chain", 0) for one in all_own} - {0}
+    if len(shown) > 1:
+        raise InputError(
+            f"the members were trained with {' and '.join(map(str, sorted(shown)))} templates of a "
+            "chain, and an ensemble shows the same to all; join those that saw as many"
+        )
+    if shown:
+        own = {**own, "data": {**own.get("data", {}), "templates_per_chain": shown.pop()}}
     trainer = {"default_root_dir": str(out)}
     precision = own.get("trainer", {}).get("precision")
     head = description["head"]

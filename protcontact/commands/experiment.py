@@ -19,6 +19,7 @@ Examples:
 """
 
 import argparse
+import signal
 from pathlib import Path
 
 from protcontact.data.lock import exclusive
@@ -63,14 +64,19 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise InputError(f"--jobs must be at least 1, not {args.jobs}")
     suite = read_suite(args.suite)
-    with exclusive(args.out):
-        result = compare(suite, args.data, args.out, args.jobs, Processes())
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no training
+    try:  # is left alone
+        with exclusive(args.out):
+            result = compare(suite, args.data, args.out, args.jobs, Processes())
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(result.table)
     for warning in result.warnings:
         print(f"warning: {warning}")
     for failure in result.failures:
         print(f"\nFAILED {failure.run.label}: {failure.reason}\n{failure.said}")
-    print(f"tables and figure in {args.out}")
+    if result.finished:
+        print(f"tables and figure in {args.out}")
     if result.failures:
         print(f"{len(result.failures)} runs failed; the same command makes them again")
     return 1 if result.failures else 0

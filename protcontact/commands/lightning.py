@@ -14,7 +14,6 @@ A ``base.yaml`` beside a config, or else in the folder above it, is read before 
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from protcontact.commands.base_config import note_without_base, with_base
+from protcontact.commands.base_config import note_without_base, refuse_no_config, with_base
+from protcontact.commands.own_checkpoint import refuse_half, refuse_other_model
 from protcontact.commands.tables import print_scores
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
-from protcontact.training.checkpoint import KEY, WholeFiles, describe, read_checkpoint
+from protcontact.training.checkpoint import WholeFiles, read_checkpoint
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.loggers import make_folders, run_loggers
 from protcontact.training.module import ContactModule, count_parameters
@@ -155,9 +155,9 @@ class ContactCLI(LightningCLI):
             path = _last(Path(self.trainer.default_root_dir))
             print(f"going on from {path}")
         content = read_checkpoint(path)
-        _refuse_half(path, content, resume=not required)
+        refuse_half(path, content, resume=not required)
         self._checkpoint, self._step = Path(path), content["global_step"]
-        _refuse_other_model(path, content[KEY], self.model)
+        refuse_other_model(path, content, self.model)
         if not required and content["global_step"] >= self.trainer.max_steps > 0:
             raise InputError(
                 f"checkpoint {path} has done all of its {content['global_step']} steps; "
@@ -244,57 +244,6 @@ def _seed(value: bool | int) -> int:
     return int(value or 0)
 
 
-def _refuse_half(path: str | Path, content: dict[str, Any], resume: bool) -> None:
-    """Refuse weights without the data that they come from, or a run that cannot go on.
-
-    Raises:
-        InputError: If something is missing.
-    """
-    needed = ("global_step", "loops", "callbacks") if resume else ("global_step",)
-    missing = [name for name in needed if name not in content]
-    missing += [name for name in ("prior", "trained_on", "objective") if name not in content[KEY]]
-    if missing:
-        raise InputError(
-            f"checkpoint {path} holds a model without its training (no {', '.join(missing)}); "
-            "give a .ckpt file of protcontact fit"
-        )
-
-
-def _refuse_other_model(path: str | Path, description: dict[str, Any], module: Any) -> None:
-    """Say which setting differs, before tensors of different shapes do.
-
-    Raises:
-        InputError: If the checkpoint describes another model than the config.
-    """
-    for part in ("encoder", "head"):
-        own = describe(getattr(module.model, part))
-        for name, value, other in _differences(description[part], own):
-            raise InputError(
-                f"checkpoint {path} has an {part} with {name} {value}, the config one with "
-                f"{other}; leave out --config to use the checkpoint's own"
-            )
-
-
-def _differences(stored: Any, own: Any, name: str = "class") -> Iterator[tuple[str, Any, Any]]:
-    """Yield (argument, its value in the checkpoint, its value now) wherever they differ.
-
-    Arguments that the class has got since then are not in the checkpoint and do not count.
-    """
-    if isinstance(stored, Mapping) and isinstance(own, Mapping):
-        if "class_path" in stored and stored["class_path"] != own.get("class_path"):
-            yield "class", stored["class_path"], own.get("class_path")
-            return
-        inner = stored.get("init_args", stored)
-        now = own.get("init_args", own)
-        for argument, value in inner.items():
-            yield from _differences(value, now.get(argument), argument)
-    elif isinstance(stored, list) and isinstance(own, list) and len(stored) == len(own):
-        for value, other in zip(stored, own, strict=True):
-            yield from _differences(value, other, name)
-    elif stored != own:
-        yield name, stored, own
-
-
 def run(verb: str, arguments: list[str]) -> int:
     """Run one verb of the Lightning CLI.
 
@@ -313,10 +262,13 @@ def run(verb: str, arguments: list[str]) -> int:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     for noise in NOISE:
         warnings.filterwarnings("ignore", noise)
-    parser_kwargs = {"exit_on_error": False, "prog": "protcontact"}
+    # an abbreviated --config would be read without its base.yaml
+    strict = {"exit_on_error": False, "allow_abbrev": False}
     words = with_base(arguments)
     if verb == "fit":
         note_without_base(words)
+    else:
+        refuse_no_config(words)
     try:
         ContactCLI(
             ContactModule,
@@ -325,7 +277,7 @@ def run(verb: str, arguments: list[str]) -> int:
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"default_root_dir": "runs"},
             seed_everything_default=0,
-            parser_kwargs=parser_kwargs | {name: {"exit_on_error": False} for name in (verb,)},
+            parser_kwargs={**strict, "prog": "protcontact", verb: strict},
             args=[verb, *words],
         )
     except (jsonargparse.ArgumentError, MisconfigurationException) as error:

@@ -35,7 +35,7 @@ from protcontact.data.homology import MMseqs, Threshold
 from protcontact.data.progress import progress
 from protcontact.data.store import ChainStore
 from protcontact.data.template_search import TemplateOptions, find_templates
-from protcontact.data.templates import aligned_template, padded_templates
+from protcontact.data.templates import aligned_template, open_templates, padded_templates
 from protcontact.errors import InputError
 from protcontact.metrics.running import ContactScores
 from protcontact.models.contract import ContactModel, TemplateHead
@@ -123,7 +123,9 @@ def _templates(
             "leave out --templates"
         )
     store = ChainStore(args.templates)
-    options = TemplateOptions(per_chain=args.per_chain)
+    searched = open_templates(store)  # for the training, as far in the distance as for the inputs
+    farthest = {} if searched is None else {"evalue": searched.facts["evalue"]}
+    options = TemplateOptions(**farthest, per_chain=args.per_chain)
     sequences = [target.chain.sequence for target in targets]
     found = find_templates(sequences, store, options, MMseqs())
     near = sum(any(map(Threshold().reached, own)) for own in found)

@@ -9,7 +9,7 @@ another day, train for the same number.
 import dataclasses
 import hashlib
 import json
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,7 +145,7 @@ def _check_values(path: Path, content: dict[str, Any]) -> None:
         and all(_is_list(files, str) for files in groups.values()),
         "seeds": _is_list(seeds, int) and len(set(seeds)) == len(seeds) and min(seeds) >= 0,
         "budget_seconds": isinstance(content["budget_seconds"], int | float)
-        and content["budget_seconds"] > 0,
+        and 0 < content["budget_seconds"] < math.inf,
         "fit": isinstance(content.get("fit", {}), dict),
         "split": content.get("split", "test") in ("train", "val", "test"),
         "wandb": content.get("wandb", "disabled") in ("disabled", "offline", "online"),
@@ -179,12 +179,6 @@ def _check_configs(path: Path, suite: Suite) -> None:
             )
         if not (suite.folder / file).is_file():
             raise InputError(f"suite {path} names {file}, which is not beside it")
-
-
-def packages(config: Path) -> set[str]:
-    """Packages of the classes that a config names: what it trained may be built again."""
-    named = re.findall(r"class_path:\s*[\"']?(\w+)\.", config.read_text(encoding="utf-8"))
-    return set(named)
 
 
 def digest(config: Path) -> str:

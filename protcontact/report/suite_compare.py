@@ -3,13 +3,15 @@
 import json
 import os
 import platform
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import yaml
 
 from protcontact.atomic import write_text
 from protcontact.batch import ContactBatch
@@ -19,7 +21,8 @@ from protcontact.errors import InputError
 from protcontact.gradflow.trained import refuse_broken
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.ranges import SeparationRange
-from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan, packages
+from protcontact.models.contract import ContactModel, TemplateHead
+from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan
 from protcontact.report.suite_files import write_tables
 from protcontact.report.suite_runs import (
     MEASURE,
@@ -27,6 +30,7 @@ from protcontact.report.suite_runs import (
     Run,
     Runner,
     failed,
+    newest_config,
     note_of,
     side_by_side,
     train,
@@ -55,11 +59,13 @@ class Compared(NamedTuple):
         table: As in ``table.md``; a sentence if no run is finished.
         warnings: What makes the comparison less than equal.
         failures: Runs without a result.
+        finished: Runs with one; with none there are no tables.
     """
 
     table: str
     warnings: list[str]
     failures: list[Failed]
+    finished: int
 
 
 @dataclass
@@ -99,18 +105,37 @@ class _Subject:
         checkpoint = run.folder / "last.ckpt"
         try:
             with self.scoring:
-                model = load_model(checkpoint, sorted(packages(run.config)))
+                # it has just been trained, so its classes have been run already
+                model = load_model(checkpoint, packages(read_checkpoint(checkpoint)[KEY]))
                 refuse_broken(model)
-                batches = self.data.whole_chains(self.suite.split)
-                rows = score_model(model, batches, self.bins)
+                rows = score_model(model, self._shown(run, model), self.bins)
                 reach = encoder_reach(model, self.reach_chains)
-        except ValueError as error:  # weights or scores that are not numbers
-            return failed(run, str(error))
+        except Exception as error:  # of any class of the user's
+            return failed(run, f"{type(error).__name__} where it was scored: {error}")
         write_scores(run.folder / "chains.csv", rows)
         note = {"status": "finished", "reason": "", "config": run.name, "seed": run.seed}
         note |= {"steps": run.steps, "reach": reach, **cost, "machine": machine(cost["device"])}
         write_text(run.folder / "run.json", json.dumps(note, indent=1) + "\n")
         return None
+
+    def _shown(self, run: Run, model: ContactModel) -> Sequence[ContactBatch]:
+        """The chains that are scored, with as many templates as in training where it looks.
+
+        Raises:
+            InputError: If the training had none, so that the head has never seen one.
+        """
+        if not isinstance(model.head, TemplateHead) or not model.head.looks:
+            return self.data.whole_chains(self.suite.split)
+        own = yaml.safe_load(newest_config(run.folder).read_text(encoding="utf-8"))
+        shown = own["data"].get("templates_per_chain", 0)
+        if not shown:
+            raise InputError(
+                f"{type(model.head).__name__} looks at templates, and {run.config.name} shows "
+                "none: set data.templates_per_chain there"
+            )
+        data = ContactDataModule(str(self.data.path), templates_per_chain=shown)
+        data.setup("test")
+        return data.whole_chains(self.suite.split)
 
     def nulls(self, run: Run) -> None:
         """Score the null that a run left in its checkpoint, and what can be copied, once."""
@@ -167,10 +192,10 @@ def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> C
     entries = {name: plan.entries[name] for name in suite.configs if name in plan.entries}
     warnings = odd_parameters({name: one.parameters for name, one in entries.items()})
     if not finished:
-        return Compared("no run is finished", warnings, failures)
+        return Compared("no run is finished", warnings, failures, 0)
     subject.nulls(finished[0])
     tables = _tables(suite, plan, subject, runs, finished)
-    return Compared(write_tables(tables, out), warnings, failures)
+    return Compared(write_tables(tables, out), warnings, failures, len(finished))
 
 
 def _runs(suite: Suite, plan: Plan, out: Path) -> list[Run]:
@@ -208,6 +233,12 @@ def _tables(
         null=read_scores(subject.out / NULL),
         copy=read_scores(subject.out / COPY) if subject.data.templates is not None else None,
     )
+
+
+def packages(description: Mapping[str, Any]) -> list[str]:
+    """Packages of the classes that a checkpoint describes."""
+    paths = re.findall(r'"class_path": "(\w+)', json.dumps(description, default=str))
+    return sorted({*paths})
 
 
 def _chains(run: Run) -> Path:

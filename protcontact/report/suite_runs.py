@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, Protocol
 import yaml
 
 from protcontact.atomic import write_text
+from protcontact.errors import InputError
 from protcontact.report.suite import Suite
 
 MEASURE = "measure"
@@ -223,6 +224,20 @@ def _reason(status: int) -> str:
     name = signal.Signals(-status).name
     memory = ", as a system out of memory does" if -status == signal.SIGKILL else ""
     return f"protcontact fit was ended by {name}{memory}"
+
+
+def newest_config(folder: Path) -> Path:
+    """The settings of a run's last start, as `protcontact fit` resolved them.
+
+    Raises:
+        InputError: If there are none.
+    """
+    starts = [
+        path for path in folder.glob("version_*/config.yaml") if path.parent.name[8:].isdigit()
+    ]
+    if not starts:
+        raise InputError(f"{folder} has no version_N/config.yaml of the training")
+    return max(starts, key=lambda path: int(path.parent.name[8:]))
 
 
 def note_of(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.distributed.fsdp import FSDPModule
+from torch.optim import Optimizer
 
 from protcontact.atomic import replacing
 from protcontact.errors import InputError
@@ -152,7 +153,8 @@ def _load(path: Path) -> Any:
         InputError: If it is none, is damaged, or asks for code.
     """
     if not path.is_file():
-        raise InputError(f"checkpoint {path} does not exist; give a .ckpt file of protcontact fit")
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"checkpoint {path} {kind}; give a .ckpt file of protcontact fit")
     try:
         with path.open("rb") as file:
             whole = zipfile.is_zipfile(file)
@@ -160,6 +162,10 @@ def _load(path: Path) -> Any:
             empty = path.stat().st_size == 0
             reason = "it is empty" if empty else "it is no zip archive, or a part of one"
             raise InputError(_unreadable(path, reason))
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch compares no checksums
+        if damaged is not None:
+            raise InputError(_unreadable(path, f"the checksum of {damaged} is wrong"))
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -272,6 +278,26 @@ def prior_of(description: Mapping[str, Any]) -> SeparationPrior | None:
     held = description.get("prior")
     prior = None if held is None else SeparationPrior.from_state_dict(held)
     return prior if prior is not None and prior.pairs.sum() > 0 else None
+
+
+def refuse_other_optimizer(state: Mapping[str, Any], own: Optimizer) -> None:
+    """Refuse settings that the stored state would silently replace where a training goes on.
+
+    Args:
+        state: ``state_dict`` of the run's optimizer.
+        own: What the settings ask for.
+
+    Raises:
+        InputError: If a setting differs.
+    """
+    stored, asked = state["param_groups"][0], own.param_groups[0]
+    stored = {**stored, "lr": stored.get("initial_lr", asked["lr"])}  # before the schedule
+    for name in ("lr", "weight_decay", "betas", "momentum", "eps"):
+        if name in stored and name in asked and stored[name] != asked[name]:
+            raise InputError(
+                f"this run was started with {name} {stored[name]} of the optimizer and is to go on "
+                f"with {asked[name]}; restore it, or start anew without --ckpt_path"
+            )
 
 
 class WholeFiles(TorchCheckpointIO):

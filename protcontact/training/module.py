@@ -35,7 +35,13 @@ from protcontact.models.contract import (
     TemplateHead,
 )
 from protcontact.models.masked_residues import MaskedResidues
-from protcontact.training.checkpoint import FORMAT, KEY, describe, temperature_of
+from protcontact.training.checkpoint import (
+    FORMAT,
+    KEY,
+    describe,
+    refuse_other_optimizer,
+    temperature_of,
+)
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.sharding import shard
@@ -338,6 +344,9 @@ class ContactModule(pl.LightningModule):
                 f"this run was started with {settings} and is to go on with {self._settings}; "
                 "restore these options, or start anew without --ckpt_path"
             )
+        if fitting:
+            own = self.optimizer([nn.Parameter(torch.zeros(1))])
+            refuse_other_optimizer(checkpoint["optimizer_states"][0], own)
         if self.auxiliary is None:  # nor does a score need what the checkpoint has of one
             weights = checkpoint["state_dict"]
             for name in [name for name in weights if name.startswith("auxiliary.")]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
+from protcontact.errors import InputError
 from protcontact.metrics.calibration import Reliability
 from protcontact.metrics.running import ContactScores
 
@@ -55,7 +56,16 @@ class StageScores:
             logits: ``(B, L, L)`` of the model.
             batch: The chains.
             nulls: As they were named at the start.
+
+        Raises:
+            InputError: If logits are not numbers.
         """
+        diverged = logits.isnan().flatten(1).any(dim=1)
+        if diverged.any():
+            raise InputError(
+                f"logits of chain {batch.ids[int(diverged.nonzero()[0])]} are NaN: the training "
+                "has diverged; train with a lower learning rate, or take an earlier checkpoint"
+            )
         self.model.update(logits, batch)
         self.reliability.update(logits, batch)
         if not self._complete:

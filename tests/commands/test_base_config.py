@@ -1,5 +1,7 @@
 """Which configs are read that nobody named."""
 
+import pytest
+
 from protcontact.cli import main
 from protcontact.commands.base_config import with_base
 
@@ -24,8 +26,10 @@ def test_a_training_without_callbacks_is_told(tmp_path, monkeypatch, capsys):
     words = ["--config", str(tmp_path / "one.yaml")]
     assert main(["fit", *words]) == 0
     told = capsys.readouterr().err
-    assert "no base.yaml beside" in told and "one.yaml" in told
+    assert "one.yaml nor a base.yaml beside it" in told and "has callbacks" in told
     assert main(["test", *words]) == 0 and main(["fit", "--config", "absent.yaml"]) == 0
+    # nor does an option that stands for a config
+    assert main(["test", "--model.head", "X", "--ckpt_path", "absent.ckpt"]) == 0
     assert capsys.readouterr().err == ""
     (tmp_path / "base.yaml").write_text("trainer:\n  callbacks: []\n")
     assert main(["fit", *words]) == 0 and capsys.readouterr().err == ""
@@ -68,3 +72,28 @@ def test_a_checkpoint_brings_its_config(tmp_path):
     for typed in (["--ckpt_path", str(checkpoint)], [f"--ckpt_path={checkpoint}"]):
         assert with_base(typed)[:2] == ["--config", str(own)]
     assert with_base(["--ckpt_path", "last"]) == ["--ckpt_path", "last"]
+
+
+@pytest.mark.parametrize("verb", ["test", "validate"])
+def test_what_is_missing_to_score_is_named(verb, tmp_path, capsys):
+    """And not that of a model, which the run's config would have brought."""
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes(b"")
+    for words, message in (
+        ([], "--ckpt_path is missing"),
+        (["--ckpt_path", "last"], "--ckpt_path is missing"),
+        (["--ckpt_path", str(tmp_path / "absent.ckpt")], "absent.ckpt does not exist"),
+        (["--ckpt_path", str(tmp_path)], "is a folder"),
+        (["--ckpt_path", str(alone)], "has no config.yaml, where"),
+    ):
+        assert main([verb, *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--conf", "--ckpt_pat", "--trainer.max_step", "--dat.path"])
+def test_abbreviations_are_refused(option, tmp_path, capsys):
+    """``--conf`` would be read without its base.yaml."""
+    (tmp_path / "one.yaml").write_text("model: {}\n")
+    given = ["--config", str(tmp_path / "one.yaml"), option, "3"]
+    assert main(["fit", *given]) == 2
+    assert option in capsys.readouterr().err

@@ -95,3 +95,34 @@ def test_a_broken_config_is_named(runs, tmp_path, capsys):
         (tmp_path / "a" / "config.yaml").write_text(text)
         assert run("ensemble", *files, "--out", tmp_path / "x") == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_training_is_not_written_over(runs, tmp_path, capsys):
+    members = [runs / f"run{n}" / "version_0" / "checkpoints" / "best.ckpt" for n in (0, 1)]
+    before = members[0].read_bytes()
+    assert run("ensemble", *members, "--out", runs / "run0" / "version_0") == 2
+    assert "is the best.ckpt of a training" in capsys.readouterr().err
+    assert members[0].read_bytes() == before
+    out = tmp_path / "joined"
+    assert run("ensemble", *members, "--out", out) == 0
+    (out / "test_scores.json").write_text("of the ensemble before")
+    assert run("ensemble", *members[::-1], "--out", out) == 0  # an ensemble is
+    assert not (out / "test_scores.json").exists()
+    assert run("ensemble", out / "checkpoints" / "best.ckpt", members[0], "--out", out) == 2
+
+
+def test_templates_are_those_of_the_members_that_look(runs, tmp_path, capsys):
+    source = runs / "run0" / "version_0" / "checkpoints" / "best.ckpt"
+    files = []
+    for place, shown in (("a", 0), ("b", 3), ("c", 2)):
+        files.append(tmp_path / place / "checkpoints" / "best.ckpt")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_bytes(source.read_bytes())
+        config = {"data": {"path": "data", "templates_per_chain": shown}}
+        (tmp_path / place / "config.yaml").write_text(yaml.safe_dump(config))
+    for members in (files[:2], files[1::-1]):
+        assert run("ensemble", *members, "--out", tmp_path / "out") == 0
+        written = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+        assert written["data"] == {"path": "data", "templates_per_chain": 3}
+    assert run("ensemble", *files, "--out", tmp_path / "out") == 2
+    assert "trained with 2 and 3 templates" in capsys.readouterr().err

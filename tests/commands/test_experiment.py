@@ -1,5 +1,8 @@
 """``protcontact experiment`` as the user meets it."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,36 @@ def test_failures_are_printed_and_end_with_status_1(tmp_path, data, monkeypatch,
     printed = capsys.readouterr().out
     assert "FAILED two/seed_0: protcontact fit ended with status 3\nline 19" in printed
     assert "1 runs failed; the same command makes them again" in printed
+    assert "tables and figure in" in printed
+
+
+def test_without_a_result_no_tables_are_promised(tmp_path, data, monkeypatch, capsys):
+    faults = {"one_measure": 2, "two_measure": 2}
+    assert go(tmp_path, data, monkeypatch, "--data", str(data), **faults) == 1
+    assert "tables and figure" not in capsys.readouterr().out
+
+
+class Killer:
+    """Is ended by SIGTERM, as batch systems do."""
+
+    def __init__(self):
+        self.stopped = False
+
+    def __call__(self, command, log, environment):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return 0
+
+    def stop(self):
+        self.stopped = True
+
+
+def test_sigterm_ends_the_trainings_too(tmp_path, data, monkeypatch):
+    killer, before = Killer(), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(experiment, "Processes", lambda: killer)
+    suite = str(write_suite(tmp_path))
+    assert main(["experiment", suite, "--out", str(tmp_path / "o"), "--data", str(data)]) == 130
+    assert killer.stopped and signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c(tmp_path, data, monkeypatch, capsys):

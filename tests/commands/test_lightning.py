@@ -363,7 +363,16 @@ def test_what_a_checkpoint_knows_of_its_run(config, data, tmp_path, capsys, monk
     best = run / "version_0" / "checkpoints" / "best.ckpt"
     wider = ["--model.encoder.init_args.channels", 6]
     assert main(words("test", config, data, run, "--ckpt_path", best, *wider)) == 2
-    assert "channels 4, the config one with 6" in capsys.readouterr().err
+    assert "another encoder than the config: channels 4, not 6" in capsys.readouterr().err
+    faster = ["--model.optimizer.init_args.lr", 0.5, "--trainer.max_steps", 20]
+    assert main(words("fit", config, data, run, "--ckpt_path", "last", *faster)) == 2
+    assert "was started with lr" in capsys.readouterr().err
+    older = torch.load(best, weights_only=True)
+    del older["state_dict"]["model.head.left.weight"]
+    torch.save(older, tmp_path / "older.ckpt")
+    assert main(words("test", config, data, run, "--ckpt_path", tmp_path / "older.ckpt")) == 2
+    error = capsys.readouterr().err
+    assert "other weights than its Bilinear" in error and "model.head.left.weight" in error
     assert main(words("fit", config, data, run, "--ckpt_path", "last")) == 2
     assert "has done all of its 12 steps" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from protcontact.models.heads.distogram import Distogram
 from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.training.checkpoint import FORMAT, KEY, describe
-from tests.data.copying import StandIn, write_eight
+from tests.data.copying import StandIn, write, write_eight
 from tests.data.files import pdb_text
 
 
@@ -23,6 +23,7 @@ def checkpoint(tmp_path):
 
 
 def save(path, head):
+    torch.manual_seed(0)
     encoder = BiLSTM(channels=4, layers=1)
     model = ContactModel(encoder, head(encoder.out_channels))
     for parameter in model.head.parameters():
@@ -138,6 +139,12 @@ def test_templates_are_searched_among_the_training_chains(tmp_path, capsys, monk
         found[name] = np.load(tmp_path / name / "one.npz")["scores"]
     assert abs(found["one"] - found["without"]).max() > 1e-3
     assert abs(found["two"] - found["one"]).max() > 1e-3
+    write(data, evalue=1e-3)  # as far as the training's templates were looked for
+    words = ["--templates", data, "--per-chain", 1]
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "nearer", *words) == 0
+    nearer = np.load(tmp_path / "nearer" / "one.npz")["scores"]
+    assert abs(nearer - found["one"]).max() > 1e-4
+    capsys.readouterr()
     monkeypatch.setattr(verb, "MMseqs", lambda: StandIn(homologous=range(1000)))
     words = ["--templates", data]
     assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "near", *words) == 0

@@ -31,6 +31,13 @@ class Own(BiLSTM):
     """An encoder of the user, outside the package."""
 
 
+class Stumbling(BiLSTM):
+    """An encoder that fails where it is scored."""
+
+    def forward(self, *given):
+        raise RuntimeError("out of memory")
+
+
 def write_suite(folder, /, **changes):
     """Write a suite with its configs; a key whose value is None is left out."""
     for name in ("one", "two"):
@@ -58,8 +65,8 @@ class Pretender:
         calls: ``name/folder`` of each run, in the order in which they came.
     """
 
-    def __init__(self, data, encoder=BiLSTM, **faults):
-        self.encoder = encoder
+    def __init__(self, data, encoder=BiLSTM, head=Bilinear, shown=0, **faults):
+        self.encoder, self.head, self.shown = encoder, head, shown
         module = ContactDataModule(str(data))
         module.setup("test")
         self.prior = SeparationPrior.fit(module.whole_chains("train"))
@@ -82,7 +89,7 @@ class Pretender:
         slow = 0.5 if folder.parent.name == "one" else 0.25
         steps = given["trainer"]["max_steps"]
         seed = given["seed_everything"] + (100 if folder.parent.name == "two" else 0)
-        module = ContactModule(self.encoder(channels=4, layers=1), Bilinear)
+        module = ContactModule(self.encoder(channels=4, layers=1), self.head)
         own = torch.Generator().manual_seed(seed)  # the global one is that of all threads
         for weight in module.model.parameters():
             weight.data.uniform_(-0.5, 0.5, generator=own)
@@ -94,6 +101,9 @@ class Pretender:
         if fault != "no cost":
             (folder / "cost.json").write_text(json.dumps(cost))
         self._save(module, folder / "last.ckpt")
+        (folder / "version_0").mkdir(exist_ok=True)
+        resolved = {"data": {"templates_per_chain": self.shown}}
+        (folder / "version_0" / "config.yaml").write_text(yaml.safe_dump(resolved))
         return 0
 
     def _save(self, module, path):

@@ -10,7 +10,6 @@ from protcontact.report.suite import (
     entry,
     odd_parameters,
     open_plan,
-    packages,
     read_suite,
 )
 from tests.report.suites import write_suite
@@ -36,6 +35,7 @@ def test_what_a_suite_says(tmp_path):
         ({"groups": ["one.yaml"]}, "groups cannot be"),
         ({"groups": {"x": []}}, "groups cannot be"),
         ({"budget_seconds": 0}, "budget_seconds cannot be 0"),
+        ({"budget_seconds": float("inf")}, "budget_seconds cannot be inf"),
         ({"measured_steps": 0}, "measured_steps cannot be 0"),
         ({"threads": True}, "threads cannot be True"),
         ({"split": "tset"}, "split cannot be 'tset'"),
@@ -126,13 +126,3 @@ def test_unequal_models_are_named():
 
 def test_nothing_planned():
     assert Plan({}).entries == {}
-
-
-def test_packages_of_the_classes_of_a_config(tmp_path):
-    file = tmp_path / "own.yaml"
-    file.write_text(
-        "model:\n  encoder:\n    class_path: mine.parts.Windows\n"
-        "  head:\n    class_path: 'protcontact.models.heads.bilinear.Bilinear'\n"
-        '  auxiliary: {class_path: "yours.Task"}\n'
-    )
-    assert packages(file) == {"mine", "protcontact", "yours"}

@@ -2,17 +2,23 @@
 
 import csv
 import json
+import shutil
 import time
 
 import pytest
 
+from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
+from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.report import suite_compare
 from protcontact.report.suite import read_suite
-from protcontact.report.suite_compare import compare, machine
+from protcontact.report.suite_compare import compare, machine, packages
+from protcontact.report.suite_runs import note_of
+from protcontact.report.suite_scores import bins_of, score_model, write_scores
 from protcontact.report.suite_tables import COPY
+from protcontact.training.checkpoint import load_model
 from tests.data.copying import write_first_chain
-from tests.report.suites import Own, Pretender, write_data, write_suite
+from tests.report.suites import Own, Pretender, Stumbling, write_data, write_suite
 
 RUNS = ["one/seed_0", "one/seed_1", "two/seed_0", "two/seed_1"]
 
@@ -107,15 +113,50 @@ def test_a_failed_run_is_made_again(tmp_path, data):
     assert again.calls == ["one/seed_1"]
 
 
-def test_classes_that_a_config_names_are_built_again_and_no_others(tmp_path, data):
-    suite = read_suite(write_suite(tmp_path, seeds=[0]))
-    own = "model:\n  encoder:\n    class_path: tests.report.suites.Own\n"
-    (tmp_path / "one.yaml").write_text(own)
+def test_own_classes_are_built_again_however_a_config_names_them(tmp_path, data):
     (tmp_path / "out").mkdir()
+    suite = read_suite(write_suite(tmp_path, seeds=[0]))
+    (tmp_path / "one.yaml").write_text("model: {encoder: tests.report.suites.Own}\n")
     result = compare(suite, data, tmp_path / "out", 1, Pretender(data, encoder=Own))
-    (failure,) = result.failures
-    assert failure.run.label == "two/seed_0" and "only classes of protcontact" in failure.reason
-    assert "| one |" in result.table
+    assert result.failures == [] and "| one |" in result.table
+
+
+def test_packages_of_a_checkpoint():
+    inner = {"class_path": "mine.parts.Windows", "init_args": {"channels": 3}}
+    head = {"class_path": "yours.Mean", "init_args": {"heads": [inner]}}
+    assert packages({"encoder": inner, "head": head, "prior": {"a": None}}) == ["mine", "yours"]
+
+
+def test_a_run_that_fails_where_it_is_scored_does_not_end_the_others(tmp_path, data):
+    """Of whatever error: the class may be the user's."""
+    result = go(tmp_path, data, Pretender(data, encoder=Stumbling))
+    assert len(result.failures) == 4 and result.finished == 0
+    assert "RuntimeError where it was scored: out of memory" in result.failures[0].reason
+    assert note_of(tmp_path / "out" / "one" / "seed_0")["status"] == "failed"
+
+
+def test_a_head_that_looks_at_templates_is_scored_with_those_of_its_training(tmp_path, data):
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    write_first_chain(own)
+    runner = Pretender(own, head=TemplateResNet, shown=1)
+    assert go(tmp_path, own, runner, seeds=[0]).failures == []
+    run = tmp_path / "out" / "one" / "seed_0"
+    model = load_model(run / "last.ckpt")
+    scores = []
+    for shown in (0, 1):
+        module = ContactDataModule(str(own), templates_per_chain=shown)
+        module.setup("test")
+        rows = score_model(model, module.whole_chains("test"), bins_of(module, "test"))
+        write_scores(tmp_path / "again.csv", rows)
+        scores.append((tmp_path / "again.csv").read_text())
+    assert scores[0] != (run / "chains.csv").read_text() == scores[1]
+
+
+def test_a_head_that_looks_at_templates_is_not_scored_blind(tmp_path, data):
+    result = go(tmp_path, data, Pretender(data, head=TemplateResNet), seeds=[0])
+    assert len(result.failures) == 2
+    assert "one.yaml shows none: set data.templates_per_chain" in result.failures[0].reason
 
 
 def test_a_config_that_cannot_be_measured_is_left_out(tmp_path, data):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from protcontact.errors import InputError
 from protcontact.report.suite import read_suite
 from protcontact.report.suite_runs import (
     Failed,
@@ -15,6 +16,7 @@ from protcontact.report.suite_runs import (
     Run,
     failed,
     merged,
+    newest_config,
     note_of,
     settings,
     side_by_side,
@@ -147,3 +149,12 @@ def test_a_defect_stops_all(tmp_path):
     with pytest.raises(ZeroDivisionError):
         side_by_side(work, runs, 1, runner, lambda n, note: None)
     assert runner.stops == 1 and len(started) < 20
+
+
+def test_the_newest_config_of_a_run(tmp_path):
+    for name in ("version_2", "version_10", "version_x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(name)
+    assert newest_config(tmp_path).read_text() == "version_10"
+    with pytest.raises(InputError, match="has no version_N/config"):
+        newest_config(tmp_path / "version_2")

@@ -24,6 +24,7 @@ from protcontact.training.checkpoint import (
     load_model,
     prior_of,
     read_checkpoint,
+    refuse_other_optimizer,
     temperature_of,
 )
 
@@ -239,3 +240,34 @@ def test_a_head_is_not_an_encoder(content, tmp_path):
         load_model(save(content, tmp_path))
     assert not issubclass(PairHead, Encoder)
     assert issubclass(Encoder, nn.Module)
+
+
+def test_refuses_weights_whose_bytes_have_changed(content, tmp_path):
+    """The archive is whole, and torch would read them."""
+    path = save(content, tmp_path)
+    raw, name = bytearray(path.read_bytes()), "model.head.left.weight"
+    weight = content["state_dict"][name].numpy().tobytes()
+    place = raw.index(weight)
+    raw[place : place + len(weight)] = bytes(len(weight))
+    path.write_bytes(raw)
+    assert not torch.load(path, weights_only=True)["state_dict"][name].any()
+    with pytest.raises(InputError, match=r"checksum of .*/data/\d+ is wrong"):
+        read_checkpoint(path)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.5}, {"weight_decay": 0.9}, {"betas": (0.8, 0.9)}])
+def test_another_optimizer_is_refused(change):
+    """What it stored would win, and the log would say otherwise."""
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    run = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.05)
+    torch.optim.lr_scheduler.LambdaLR(run, lambda step: 0.1)  # lr is 1e-4 now
+    refuse_other_optimizer(run.state_dict(), torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.05))
+    other = torch.optim.AdamW(weights, **{"lr": 1e-3, "weight_decay": 0.05, **change})
+    (name,) = change
+    with pytest.raises(InputError, match=f"started with {name} .* start anew"):
+        refuse_other_optimizer(run.state_dict(), other)

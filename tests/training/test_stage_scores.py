@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from protcontact.errors import InputError
 from protcontact.training.stage_scores import StageScores
 
 
@@ -67,3 +68,12 @@ def test_a_pass_that_broke_off_is_not_mistaken_for_a_whole_one(batches):
     scores.update(null(batches[0]), batches[0], nulls)
     one_pass(scores, "val", batches, nulls)
     assert len(scores.nulls["near"]) == len(batches)
+
+
+def test_a_training_that_diverged_is_the_users(batches):
+    """The chain is named; precision of NaN would be a traceback."""
+    scores = StageScores()
+    scores.start("val", ())
+    size = batches[0].tokens.shape[1]
+    with pytest.raises(InputError, match=f"{batches[0].ids[0]} are NaN: .* lower learning rate"):
+        scores.update(torch.full((1, size, size), float("nan")), batches[0], {})

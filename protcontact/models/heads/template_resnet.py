@@ -3,7 +3,8 @@
 The residual network of `ResNet`, which sees at each cell what templates say of its pairs
 (`protcontact.models.templates`) beside what the residues say. Templates are structures of training
 chains, as remote as the split allows: the network learns how far to trust them, mends their gaps
-and goes on where an alignment ends (templates: Jumper et al. 2021; here without their sequences).
+and goes on where an alignment ends (templates: Jumper et al. 2021; here of their sequences only how
+alike they are around each residue).
 How much of a score is theirs, the null that copies the nearest chain tells.
 """
 
