@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from protcontact.batch import AlignedTemplates
 from protcontact.structure.contacts import CUTOFF
-from protcontact.structure.similarity import MEASURES
 
-DOUBT = 10.0  # of one expected chance hit: an untrained weight of 1/11
+DOUBT = 10.0  # times the E-value
 SUREST = 12.0  # largest -ln(10 E): nearer than that, all are as sure
+SIGNIFICANCE = 0.13  # untrained; these and the next are of scripts/template_trust.py
+SIMILARITY = (0.04, 0.26, 0.15, -0.10, -2.65, 1.12, 0.26, 0.44)
 DECAY = 10.0  # Angstrom in which the map of nearness falls to 1/e
 MAPS = 6
 
@@ -24,14 +25,15 @@ class TemplateTrust(nn.Module):
     """How far is a template to be trusted at a pair of residues?
 
     ``w_ij = sigmoid(a_i + a_j)``, ``a_i`` linear in ``-ln(10 E) / 2`` and in how alike both chains
-    are around residue i. Untrained ``w = 1 / (1 + 10 E)``, E the number of templates as near as
-    this one that chance would find.
+    are around residue i, where E is the number of templates as near as this one that chance would
+    find. It starts from what tells the true contacts of templates from their false ones
+    (scripts/template_trust.py), and is trained with the model.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.significance = nn.Parameter(torch.ones(1))
-        self.similarity = nn.Parameter(torch.zeros(MEASURES))
+        self.significance = nn.Parameter(torch.tensor([SIGNIFICANCE]))
+        self.similarity = nn.Parameter(torch.tensor(SIMILARITY))
 
     def forward(self, templates: AlignedTemplates) -> Tensor:
         """``(B, T), (B, T, L, 8) -> (B, T, L)``: a."""

@@ -75,24 +75,39 @@ def test_without_a_template_nothing_is_said():
     assert maps.shape == (1, 4, 4, MAPS) and not maps.any()
 
 
-def test_a_doubtful_template_says_little():
-    """Untrained, 1 / (1 + 10 E)."""
-    places = torch.zeros(1, 1, 2, 3)
+def weights(templates, **changes):
+    """Of the nearest template, from the trust as it starts, or with other values."""
     trust = TemplateTrust()
-    both = [alike(places, torch.tensor([[e]])) for e in (0.0, 9.9)]
-    sure, doubtful = (template_maps(one, trust(one))[0, 0, 1, 0].item() for one in both)
-    assert doubtful == pytest.approx(sure / 100, rel=1e-4)
+    with torch.no_grad():
+        for name, value in changes.items():
+            getattr(trust, name).fill_(value)
+        return template_maps(templates, trust(templates))[0, :, :, 5]
+
+
+def test_a_doubtful_template_says_little():
+    places = torch.zeros(1, 1, 2, 3)
+    by_evalue = [weights(alike(places, torch.tensor([[e]])))[0, 1] for e in (0.0, 1e-3, 0.1, 9.9)]
+    assert by_evalue == sorted(by_evalue, reverse=True) and len(set(by_evalue)) == 4
+    as_chance = weights(alike(places, torch.tensor([[9.9]])), significance=1.0, similarity=0.0)
+    assert as_chance[0, 1].item() == pytest.approx(1 / (1 + 99))
 
 
 def test_what_is_alike_is_trusted_where_it_is_alike():
     templates = alike(torch.zeros(1, 1, 3, 3), torch.ones(1, 1))
     templates.similarity[0, 0, :2] = 1.0
-    trust = TemplateTrust()
-    with torch.no_grad():
-        trust.similarity.fill_(0.5)
-    weight = template_maps(templates, trust(templates))[0, :, :, 2]
+    weight = weights(templates, significance=1.0, similarity=0.5)
     assert weight[0, 1] > weight[0, 2] > weight[2, 2]
-    assert weight[2, 2].item() == pytest.approx(1 / 11, rel=1e-5)
+    assert weight[2, 2].item() == pytest.approx(1 / 11)
+
+
+def test_at_the_start_likeness_is_trusted_and_a_gap_is_not():
+    templates = alike(torch.zeros(1, 1, 2, 3), torch.ones(1, 1))
+    templates.similarity[..., 4:] = 1.0  # aligned throughout
+    apart = weights(templates)[0, 1]
+    templates.similarity[..., :4] = 2.0
+    near = weights(templates)[0, 1]
+    templates.similarity[..., 5:] = 0.4
+    assert near > apart and near > weights(templates)[0, 1]
 
 
 def test_far_away_does_not_overflow():
