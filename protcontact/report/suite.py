@@ -209,6 +209,7 @@ def open_plan(suite: Suite, fingerprint: str, out: Path) -> Plan:
         "split": suite.split,
         "budget_seconds": suite.budget_seconds,
         "threads": suite.threads,
+        "reach_chains": suite.reach_chains,
         "fit": json.loads(json.dumps(suite.fit)),
     }
     file = out / PLAN

@@ -141,7 +141,7 @@ class _Subject:
         """Score the null that a run left in its checkpoint, and what can be copied, once."""
         copied = self.copied()
         missing = [] if (self.out / NULL).is_file() else [NULL]
-        if copied is not None and not (self.out / COPY).is_file():
+        if copied is not None and _older(self.out / COPY, copied.templates.path):
             missing.append(COPY)
         if not missing:
             return
@@ -233,6 +233,11 @@ def _tables(
         null=read_scores(subject.out / NULL),
         copy=read_scores(subject.out / COPY) if subject.data.templates is not None else None,
     )
+
+
+def _older(file: Path, source: Path) -> bool:
+    """Whether a file is not there, or was made of what the source held before."""
+    return not file.is_file() or file.stat().st_mtime < source.stat().st_mtime
 
 
 def packages(description: Mapping[str, Any]) -> list[str]:

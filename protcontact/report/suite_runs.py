@@ -174,7 +174,7 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
 
 
 def train(suite: Suite, data: Path, run: Run, runner: Runner) -> dict[str, Any] | Failed:
-    """Train once, from the beginning.
+    """Train once, from the beginning, unless it was trained and only not scored any more.
 
     Args:
         suite: What is compared.
@@ -186,6 +186,8 @@ def train(suite: Suite, data: Path, run: Run, runner: Runner) -> dict[str, Any] 
         What `TrainingCost` wrote, or why there is nothing to score.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
+    if _is_trained(run):
+        return _cost(run)
     for name in ("run.json", "chains.csv", "cost.json", "last.ckpt"):
         (run.folder / name).unlink(missing_ok=True)
     own = run.folder / "run.yaml"
@@ -198,13 +200,23 @@ def train(suite: Suite, data: Path, run: Run, runner: Runner) -> dict[str, Any] 
         "MKL_NUM_THREADS": str(suite.threads),
         "WANDB_MODE": suite.wandb,
     }
-    log, cost = run.folder / "log.txt", run.folder / "cost.json"
-    status = runner(command, log, environment)
+    status = runner(command, run.folder / "log.txt", environment)
     if status != 0:
         return failed(run, _reason(status))
-    if not cost.is_file():
+    if not (run.folder / "cost.json").is_file():
         return failed(run, "it ended without a training")
-    found: dict[str, Any] = json.loads(cost.read_text(encoding="utf-8"))
+    return _cost(run)
+
+
+def _is_trained(run: Run) -> bool:
+    """Whether an earlier start came to the last step, and no further."""
+    files = [run.folder / name for name in ("last.ckpt", "cost.json")]
+    ended = (run.folder / "run.json").is_file()  # scored, or failed
+    return not ended and all(f.is_file() for f in files) and _cost(run)["steps"] == run.steps
+
+
+def _cost(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.folder / "cost.json").read_text(encoding="utf-8"))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import time
 
@@ -230,3 +231,27 @@ def test_scores_that_somebody_removed(tmp_path, data):
 def test_the_machine_is_named():
     about = machine("cpu")
     assert about["device_name"] and about["cores"] >= 1 and about["torch"][0].isdigit()
+
+
+def test_what_was_trained_and_not_scored_is_not_trained_again(tmp_path, data):
+    assert go(tmp_path, data, Pretender(data)).failures == []
+    table = (tmp_path / "out" / "table.md").read_text()
+    for name in ("run.json", "chains.csv"):
+        (tmp_path / "out" / "two" / "seed_1" / name).unlink()
+    again = Pretender(data)
+    assert go(tmp_path, data, again).table == table and again.calls == []
+
+
+def test_the_copy_is_that_of_the_templates_that_there_are(tmp_path, data):
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    write_first_chain(own)
+    go(tmp_path, own, Pretender(own), seeds=[0])
+    copied = tmp_path / "out" / "copy.csv"
+    before = copied.read_text()
+    copied.write_text(before.replace("0.", "1.", 1))
+    go(tmp_path, own, Pretender(own), seeds=[0])
+    assert copied.read_text() != before  # newer than the templates
+    os.utime(copied, (0, 0))
+    go(tmp_path, own, Pretender(own), seeds=[0])
+    assert copied.read_text() == before
