@@ -85,7 +85,8 @@ def test_a_plan_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"budget_seconds": 11}, {"split": "val"}, {"threads": 2}, {"fit": {}}]
+    "changes",
+    [{"budget_seconds": 11}, {"split": "val"}, {"threads": 2}, {"reach_chains": 3}, {"fit": {}}],
 )
 def test_another_suite_is_not_mixed_in(tmp_path, changes):
     planned(tmp_path)
