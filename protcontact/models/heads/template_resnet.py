@@ -9,9 +9,10 @@ How much of a score is theirs, the null that copies the nearest chain tells.
 """
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from protcontact.batch import AlignedTemplates
-from protcontact.models.contract import TemplateHead
+from protcontact.models.contract import TemplateHead, default_index
 from protcontact.models.heads.resnet import ResidualTrunk
 from protcontact.models.templates import MAPS, TemplateCells, TemplateTrust, template_maps
 
@@ -29,6 +30,9 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
         patch: Residues along the edge of a cell.
         dropout: Share of channels dropped from each block in training, ``[0, 1)``.
         checkpointing: Whether training computes each block again on the way back.
+        average_offsets: Whether evaluation takes the mean over all ways to lay cells along the
+            chain: those that begin with its first residue, and 1 ... ``patch - 1`` before it. It
+            takes ``patch`` times as long. Training lays them in the first way.
 
     Raises:
         ValueError: What `ResidualTrunk` refuses.
@@ -43,10 +47,12 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
         patch: int = 2,
         dropout: float = 0.0,
         checkpointing: bool = False,
+        average_offsets: bool = True,
     ) -> None:
         super().__init__(
             in_channels, channels, blocks, dilations, patch, dropout, True, checkpointing
         )
+        self.average_offsets = average_offsets
         self.trust = TemplateTrust()
         self.cells = TemplateCells(channels, patch)
         self.direct = nn.Linear(MAPS, 1, bias=False)
@@ -60,10 +66,21 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
         templates: AlignedTemplates | None = None,
     ) -> Tensor:
         """``(B, L, C), (B, L), (B, L) -> (B, L, L)``."""
+        index = default_index(mask) if index is None else index
         if templates is None:
             B, L = mask.shape
             maps = self.direct.weight.new_zeros(B, L, L, MAPS)
         else:
             maps = template_maps(templates, self.trust(templates)).to(self.direct.weight.dtype)
-        logits = self.draw(x, mask, index, self.cells(maps))
-        return (logits + self.direct(maps)).squeeze(-1)
+        ways = self.patch if self.average_offsets and not self.training else 1
+        logits = self._laid(x, mask, index, maps, 0)
+        for offset in range(1, ways):
+            logits = logits + self._laid(x, mask, index, maps, offset)
+        return (logits / ways + self.direct(maps)).squeeze(-1)
+
+    def _laid(self, x: Tensor, mask: Tensor, index: Tensor, maps: Tensor, offset: int) -> Tensor:
+        """Logits ``(B, L, L, 1)`` where the first cell begins `offset` residues too early."""
+        x = functional.pad(x, (0, 0, offset, 0))
+        mask, index = (functional.pad(part, (offset, 0)) for part in (mask, index))
+        maps = functional.pad(maps, (0, 0, offset, 0, offset, 0))
+        return self.draw(x, mask, index, self.cells(maps))[:, offset:, offset:]

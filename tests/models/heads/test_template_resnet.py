@@ -97,3 +97,35 @@ def test_the_model_hands_on_the_templates_of_its_batch():
     torch.testing.assert_close(ensemble(batch), model(batch))
     assert torch.equal(plain(batch), plain(without))
     assert torch.equal(model(batch, draw=True).maps, model(batch))
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_evaluation_is_the_mean_over_the_ways_to_lay_cells(patch):
+    """Against chains with residues before them that are not there, one by one."""
+    head = made(patch=patch).double()
+    x, mask, index, templates = given()
+    x, templates = x.double(), templates.mapped(torch.Tensor.double)
+    one_way = made(patch=patch, average_offsets=False).double()
+    assert one_way.state_dict().keys() == head.state_dict().keys()
+    drawn = []
+    for offset in range(patch):
+        before = torch.zeros(2, offset, dtype=torch.bool)
+        nowhere = templates.coordinates.new_full((2, 2, offset, 3), NAN)
+        longer = AlignedTemplates(
+            torch.cat([nowhere, templates.coordinates], dim=2),
+            torch.cat([templates.similarity[:, :, :offset], templates.similarity], dim=2),
+            templates.evalues,
+        )
+        logits = one_way(
+            torch.cat([torch.full((2, offset, 6), 7.0).double(), x], dim=1),
+            torch.cat([before, mask], dim=1),
+            torch.cat([torch.zeros(2, offset, dtype=torch.int64), index], dim=1),
+            longer,
+        )
+        drawn.append(logits[:, offset:, offset:])
+    expected = torch.stack(drawn).mean(dim=0)
+    torch.testing.assert_close(head(x, mask, index, templates), expected, rtol=1e-9, atol=1e-9)
+    if patch > 1:
+        assert (drawn[0] - drawn[1]).abs().max() > 1e-3
+    torch.testing.assert_close(head.train()(x, mask, index, templates), drawn[0])
+    assert torch.equal(head.eval()(x, mask, None, templates), head(x, mask, index, templates))
