@@ -13,7 +13,6 @@ from torch import Tensor
 
 from protcontact.structure.alphabet import PADDING
 from protcontact.structure.contacts import CUTOFF
-from protcontact.structure.similarity import MEASURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,21 +22,16 @@ class AlignedTemplates:
     Attributes:
         coordinates: ``(B, T, L, 3)`` float32, Angstrom: CB (CA for Gly) of the residue that is
             aligned with each residue of the chain; NaN where none is, or it is unresolved.
-        similarity: ``(B, T, L, 8)`` float32: how alike both chains are around each residue, as
-            `local_similarity` measures it on whole chains; 0 where there is no template.
         evalues: ``(B, T)`` float32: templates as near as this one that chance would find; infinite
             where there is none.
     """
 
     coordinates: Tensor
-    similarity: Tensor
     evalues: Tensor
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "AlignedTemplates":
         """The same after a change of each tensor."""
-        return AlignedTemplates(
-            change(self.coordinates), change(self.similarity), change(self.evalues)
-        )
+        return AlignedTemplates(change(self.coordinates), change(self.evalues))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +87,15 @@ class ContactBatch:
 
     def _check_templates(self, templates: AlignedTemplates) -> None:
         B, L = self.tokens.shape
-        T = templates.evalues.shape[-1]
-        due = {"coordinates": (B, T, L, 3), "similarity": (B, T, L, MEASURES), "evalues": (B, T)}
-        for name, shape in due.items():
-            given = getattr(templates, name)
-            if given.shape != shape:
-                raise ValueError(f"{name} of templates must be {shape}, not {tuple(given.shape)}")
-            if given.dtype != torch.float32:
-                raise ValueError(f"{name} of templates must be float32, not {given.dtype}")
+        places, evalues = templates.coordinates, templates.evalues
+        T = evalues.shape[-1]
+        if places.shape != (B, T, L, 3) or evalues.shape != (B, T):
+            raise ValueError(
+                f"templates must be {(B, T, L, 3)} and {(B, T)}, "
+                f"not {tuple(places.shape)} and {tuple(evalues.shape)}"
+            )
+        if places.dtype != torch.float32 or evalues.dtype != torch.float32:
+            raise ValueError(f"templates must be float32, not {places.dtype} and {evalues.dtype}")
 
     def _check_contents(self) -> None:
         if not self.mask.any(dim=1).all():

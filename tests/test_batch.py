@@ -10,7 +10,6 @@ from protcontact.batch import AlignedTemplates, ContactBatch
 from protcontact.structure.alphabet import PADDING
 from protcontact.structure.chain import Chain
 from protcontact.structure.contacts import contact_map
-from protcontact.structure.similarity import MEASURES
 
 NAN = float("nan")
 
@@ -87,11 +86,10 @@ def test_refuses(batch, change, message):
         replace(batch, **change)
 
 
-def with_templates(places, evalues, similarity=None):
+def with_templates(places, evalues):
     tokens = torch.tensor([[1, 2, 3]])
     mask, index = torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]
-    similarity = torch.ones(*places.shape[:3], MEASURES) if similarity is None else similarity
-    templates = AlignedTemplates(places, similarity, evalues)
+    templates = AlignedTemplates(places, evalues)
     return ContactBatch(
         tokens, mask, torch.zeros(1, 3, 3), index, torch.tensor([3]), ("a",), templates
     )
@@ -100,27 +98,20 @@ def with_templates(places, evalues, similarity=None):
 def test_templates_move_with_the_batch():
     batch = with_templates(torch.ones(1, 2, 3, 3), torch.ones(1, 2))
     moved = batch.to("meta")
-    given = moved.templates
-    assert given.coordinates.is_meta and given.similarity.is_meta and given.evalues.is_meta
+    assert moved.templates.coordinates.is_meta and moved.templates.evalues.is_meta
     assert moved.templates.coordinates.shape == (1, 2, 3, 3)
     assert batch.to("cpu").templates.evalues.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize(
-    ("name", "other"),
+    ("places", "evalues", "message"),
     [
-        ("coordinates", torch.ones(1, 2, 4, 3)),
-        ("coordinates", torch.ones(1, 1, 3, 3)),
-        ("coordinates", torch.ones(1, 2, 3, 3).double()),
-        ("similarity", torch.ones(1, 2, 3, MEASURES - 1)),
-        ("similarity", torch.ones(1, 2, 3, MEASURES).double()),
-        ("evalues", torch.ones(2)),
-        ("evalues", torch.ones(1, 2).double()),
+        (torch.ones(1, 2, 4, 3), torch.ones(1, 2), "templates must be"),
+        (torch.ones(1, 2, 3, 3), torch.ones(1, 3), "templates must be"),
+        (torch.ones(1, 2, 3, 3).double(), torch.ones(1, 2), "float32"),
+        (torch.ones(1, 2, 3, 3), torch.ones(1, 2).double(), "float32"),
     ],
 )
-def test_templates_of_other_shapes_are_refused(name, other):
-    given = {"places": torch.ones(1, 2, 3, 3), "evalues": torch.ones(1, 2)}
-    field = {"coordinates": "places"}.get(name, name)
-    rule = "float32" if other.dtype == torch.float64 else "must be"
-    with pytest.raises(ValueError, match=f"{name} of templates .*{rule}"):
-        with_templates(**{**given, field: other})
+def test_templates_of_other_shapes_are_refused(places, evalues, message):
+    with pytest.raises(ValueError, match=message):
+        with_templates(places, evalues)

@@ -46,7 +46,6 @@ from protcontact.report.prediction import (
     write_report,
 )
 from protcontact.report.targets import Target, read_targets
-from protcontact.structure.alphabet import encode
 from protcontact.training.checkpoint import KEY, load_model, prior_of, read_checkpoint
 
 
@@ -136,7 +135,7 @@ def _templates(
         )
     return {
         target.name: padded_templates(
-            [[aligned_template(one, store, encode(target.chain.sequence)) for one in own]],
+            [[aligned_template(one, store, len(target.chain)) for one in own]],
             len(target.chain),
             args.per_chain,
         )

@@ -115,15 +115,15 @@ class ContactDataset(Dataset):
         if seed is not None:
             random = np.random.default_rng((*seed, row))
             index = crop(length, self.crop_size, self.far_crops, random)
-        found = self._aligned(row, codes, index)
+        found = self._aligned(row, length, index)
         return Piece(self.store.ids[row], length, codes[index], coordinates[index], index, found)
 
-    def _aligned(self, row: int, codes: np.ndarray, index: np.ndarray) -> tuple[Aligned, ...]:
+    def _aligned(self, row: int, length: int, index: np.ndarray) -> tuple[Aligned, ...]:
         if self.templates is None:
             return ()
         templates, count = self.templates
-        whole = (aligned_template(one, self.store, codes) for one in templates[row][:count])
-        return tuple(one.crop(index) for one in whole)
+        whole = (aligned_template(one, self.store, length) for one in templates[row][:count])
+        return tuple((evalue, places[index]) for evalue, places in whole)
 
 
 class WholeChains(Sequence[ContactBatch]):

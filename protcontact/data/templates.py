@@ -21,7 +21,6 @@ from protcontact.data.alignment import Alignment, pairs_of, runs_of
 from protcontact.data.splits import TEMPLATES, split_fingerprint
 from protcontact.data.store import ROWS_PER_GROUP, ChainStore
 from protcontact.errors import InputError
-from protcontact.structure.similarity import MEASURES, local_similarity
 
 FORMAT = 1
 KEY = b"protcontact"  # of the facts among the file's metadata
@@ -148,32 +147,15 @@ def open_templates(store: ChainStore) -> Templates | None:
     return Templates(store) if (store.path / TEMPLATES).exists() else None
 
 
-class Aligned(NamedTuple):
-    """A template at the residues of a chain, or of a crop of it.
-
-    Attributes:
-        evalue: Training chains as near as this one that chance would find.
-        coordinates: ``(L, 3)`` float32, Angstrom, NaN where nothing is aligned.
-        similarity: ``(L, 8)`` float32, see `local_similarity`.
-    """
-
-    evalue: float
-    coordinates: np.ndarray
-    similarity: np.ndarray
-
-    def crop(self, index: np.ndarray) -> "Aligned":
-        """The same at some of the residues."""
-        return Aligned(self.evalue, self.coordinates[index], self.similarity[index])
+Aligned = tuple[float, np.ndarray]  # E-value; (L, 3) float32, NaN where nothing is aligned
 
 
-def aligned_template(template: Template, store: ChainStore, codes: np.ndarray) -> Aligned:
-    """Lay a template on a chain, of which `codes` are the letters as integers."""
-    others, known = store.arrays(template.row)
-    index, other_index = template.query_index, template.target_index
-    places = np.full((len(codes), 3), np.nan, dtype=np.float32)
-    places[index] = known[other_index]
-    similarity = local_similarity(codes, others, index, other_index)
-    return Aligned(template.evalue, places, similarity)
+def aligned_template(template: Template, store: ChainStore, length: int) -> Aligned:
+    """Coordinates of a template at the residues of a chain of `length` residues."""
+    _, known = store.arrays(template.row)
+    places = np.full((length, 3), np.nan, dtype=np.float32)
+    places[template.query_index] = known[template.target_index]
+    return template.evalue, places
 
 
 def padded_templates(
@@ -187,15 +169,12 @@ def padded_templates(
         count: T, how many of a chain are shown.
     """
     places = torch.full((len(found), count, length, 3), float("nan"))
-    similarity = torch.zeros(len(found), count, length, MEASURES)
     evalues = torch.full((len(found), count), float("inf"))
     for row, own in enumerate(found):
-        for place, one in enumerate(own[:count]):
-            shown = len(one.coordinates)
-            places[row, place, :shown] = torch.from_numpy(one.coordinates)
-            similarity[row, place, :shown] = torch.from_numpy(one.similarity)
-            evalues[row, place] = one.evalue
-    return AlignedTemplates(places, similarity, evalues)
+        for place, (evalue, coordinates) in enumerate(own[:count]):
+            places[row, place, : len(coordinates)] = torch.from_numpy(coordinates)
+            evalues[row, place] = evalue
+    return AlignedTemplates(places, evalues)
 
 
 def write_file(

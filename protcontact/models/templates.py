@@ -1,9 +1,9 @@
 """What does a known structure that resembles a chain say of its pairs of residues?
 
 Distances between the aligned residues of each template, softened, and weighted by how far the
-resemblance is to be trusted at the pair, which is learned (`TemplateTrust`). Templates are taken
-one after the other, so memory is that of one map, and their order among the rest does not matter
-but for the nearest, which also has maps of its own.
+resemblance is to be trusted: ``w = 1 / (1 + 10 E)``, E the number of templates as near as this one
+that chance would find. Templates are taken one after the other, so memory is that of one map, and
+their order among the rest does not matter but for the nearest, which also has maps of its own.
 """
 
 import torch
@@ -13,57 +13,31 @@ from torch.nn import functional
 from protcontact.batch import AlignedTemplates
 from protcontact.structure.contacts import CUTOFF
 
-DOUBT = 10.0  # times the E-value
-SUREST = 12.0  # largest -ln(10 E): nearer than that, all are as sure
-SIGNIFICANCE = 0.13  # untrained; these and the next are of scripts/template_trust.py
-SIMILARITY = (0.04, 0.26, 0.15, -0.10, -2.65, 1.12, 0.26, 0.44)
+DOUBT = 10.0  # of one expected chance hit: a weight of 1/11
 DECAY = 10.0  # Angstrom in which the map of nearness falls to 1/e
-MAPS = 6
+MAPS = 5
 
 
-class TemplateTrust(nn.Module):
-    """How far is a template to be trusted at a pair of residues?
-
-    ``w_ij = sigmoid(a_i + a_j)``, ``a_i`` linear in ``-ln(10 E) / 2`` and in how alike both chains
-    are around residue i, where E is the number of templates as near as this one that chance would
-    find. It starts from what tells the true contacts of templates from their false ones
-    (scripts/template_trust.py), and is trained with the model.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.significance = nn.Parameter(torch.tensor([SIGNIFICANCE]))
-        self.similarity = nn.Parameter(torch.tensor(SIMILARITY))
-
-    def forward(self, templates: AlignedTemplates) -> Tensor:
-        """``(B, T), (B, T, L, 8) -> (B, T, L)``: a."""
-        sure = -(DOUBT * templates.evalues).log().clamp(-SUREST, SUREST) / 2
-        alike = (templates.similarity * self.similarity).sum(dim=-1)
-        return sure[..., None] * self.significance + alike
-
-
-def template_maps(templates: AlignedTemplates, trust: Tensor) -> Tensor:
-    """``(B, T, L, 3), (B, T, L) -> (B, L, L, 6)``, symmetric; 0 where no template knows.
+def template_maps(templates: AlignedTemplates) -> Tensor:
+    """``(B, T, L, 3), (B, T) -> (B, L, L, 5)`` float32, symmetric; 0 where no template knows.
 
     Contact and nearness, ``exp(-d / 10 A)``, as the weighted mean of all templates (divided by at
     least 1, so that what is doubtful stays small); the sum of the weights, at most 2; contact and
-    nearness in the nearest template, times its weight, and the weight. Contact is
-    ``sigmoid(8 A - d)``: a template is remote, and its distances are off by Angstroms.
-
-    Args:
-        templates: The structures.
-        trust: Of each residue; the weight of a pair is the sigmoid of the sum of both.
+    nearness in the nearest template, with its weight. Contact is ``sigmoid(8 A - d)``: a template
+    is remote, and its distances are off by Angstroms.
     """
     B, T, L, _ = templates.coordinates.shape
     contact, nearness, weight = templates.coordinates.new_zeros(3, B, L, L)
-    first = [contact, nearness, weight]
+    first = [contact, nearness]
     for place in range(T):
         known, distances = _distances(templates.coordinates[:, place])
-        one = trust[:, place]
-        w = known * torch.sigmoid(one[:, :, None] + one[:, None, :])
-        parts = [torch.sigmoid(CUTOFF - distances) * w, torch.exp(-distances / DECAY) * w, w]
+        trust = known / (1 + DOUBT * templates.evalues[:, place, None, None])
+        parts = [
+            torch.sigmoid(CUTOFF - distances) * trust,
+            torch.exp(-distances / DECAY) * trust,
+        ]
         first = parts if place == 0 else first
-        contact, nearness, weight = contact + parts[0], nearness + parts[1], weight + parts[2]
+        contact, nearness, weight = contact + parts[0], nearness + parts[1], weight + trust
     share = weight.clamp(min=1.0)
     maps = [contact / share, nearness / share, weight.clamp(max=2.0), *first]
     return torch.stack(maps, dim=-1)
@@ -93,7 +67,7 @@ class TemplateCells(nn.Module):
         self.linear = nn.Linear(MAPS * patch * patch, channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(B, L, L, 6) -> (B, M, M, C)``, M = L / patch, rounded up."""
+        """``(B, L, L, 5) -> (B, M, M, C)``, M = L / patch, rounded up."""
         B, L, _, F = maps.shape
         p, missing = self.patch, -L % self.patch
         maps = functional.pad(maps, (0, 0, 0, missing, 0, missing))

@@ -19,7 +19,6 @@ from protcontact.data.templates import (
     padded_templates,
 )
 from protcontact.errors import InputError
-from protcontact.structure.similarity import local_similarity
 from tests.data.chains import random_chain
 from tests.data.copying import SPLITS, divide, write, write_eight
 
@@ -111,22 +110,13 @@ def test_refuses_runs_that_do_not_fit(folder):
 def test_a_template_stands_where_it_is_aligned(folder):
     store = ChainStore(folder)
     template = Template(2, 0.5, 0.2, 0.8, np.array([1, 2, 6]), np.array([0, 1, 3]))
-    codes = store.arrays(4)[0][:8]
-    aligned = aligned_template(template, store, codes)
-    letters, known = store.arrays(2)
-    places = aligned.coordinates
-    assert aligned.evalue == 0.5 and places.shape == (8, 3)
-    np.testing.assert_array_equal(
-        aligned.similarity,
-        local_similarity(codes, letters, template.query_index, template.target_index),
-    )
+    evalue, places = aligned_template(template, store, 8)
+    known = store.arrays(2)[1]
+    assert evalue == 0.5 and places.shape == (8, 3)
     np.testing.assert_array_equal(places[[1, 2, 6]], known[[0, 1, 3]])
     assert np.isnan(places[[0, 3, 4, 5, 7]]).all()
-    part = aligned.crop(np.arange(1, 5))
-    padded = padded_templates([[aligned], [], [part] * 3], 10, 2)
+    padded = padded_templates([[(evalue, places)], [], [(evalue, places[:4])] * 3], 10, 2)
     assert padded.coordinates.shape == (3, 2, 10, 3)
     assert padded.evalues.tolist() == [[0.5, math.inf], [math.inf] * 2, [0.5, 0.5]]
     np.testing.assert_array_equal(padded.coordinates[0, 0, :8].numpy(), places)
-    np.testing.assert_array_equal(padded.similarity[2, 1, :4].numpy(), aligned.similarity[1:5])
-    assert not padded.similarity[1].any() and not padded.similarity[0, 0, 8:].any()
     assert padded.coordinates[1].isnan().all() and padded.coordinates[0, 0, 8:].isnan().all()

@@ -21,7 +21,6 @@ from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.attention_maps import AttentionMaps
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.structure.alphabet import PADDING
-from protcontact.structure.similarity import MEASURES
 from protcontact.training.checkpoint import build, describe
 from tests.models.discovery import ENCODERS, HEADS
 
@@ -111,7 +110,7 @@ def test_gradient_reaches_every_parameter(encoder, head):
     more = ()
     if isinstance(model.head, TemplateHead):
         places = torch.randn(2, 2, 40, 3) * 5
-        more = (None, AlignedTemplates(places, torch.randn(2, 2, 40, MEASURES), torch.rand(2, 2)))
+        more = (None, AlignedTemplates(places, torch.rand(2, 2)))
     logits = model.head(encoder(tokens, mask), mask, *more)
     (logits * torch.randn_like(logits).triu()).sum().backward()
     silent = [

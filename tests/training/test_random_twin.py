@@ -17,7 +17,6 @@ from protcontact.models.heads.attention_maps import AttentionMaps
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
-from protcontact.structure.similarity import MEASURES
 from protcontact.training.random_twin import random_twin
 from tests.gradflow.test_untouched import random_batch
 from tests.models.discovery import ENCODERS, HEADS, MAP_HEADS
@@ -144,7 +143,7 @@ def test_a_twin_looks_at_templates():
         **{name: getattr(batch, name) for name in ("tokens", "mask", "coordinates", "index")},
         lengths=batch.lengths,
         ids=batch.ids,
-        templates=AlignedTemplates(places, torch.zeros(1, 1, 30, MEASURES), torch.zeros(1, 1)),
+        templates=AlignedTemplates(places, torch.zeros(1, 1)),
     )
     twin = random_twin(trained(Transformer, TemplateResNet), seed=7)
     assert not torch.equal(mapped(twin, shown), mapped(twin, batch))

@@ -8,8 +8,8 @@ best that evolution allows (``substitution``), which change a sequence into that
 import torch
 from torch import Tensor, nn
 
+from protcontact.models.encoders.substitution import substitution_probabilities
 from protcontact.structure.alphabet import PADDING, SIZE, UNKNOWN
-from protcontact.structure.substitution import substitution_probabilities
 
 
 class ResidueEmbedding(nn.Module):

@@ -3,8 +3,7 @@
 The residual network of `ResNet`, which sees at each cell what templates say of its pairs
 (`protcontact.models.templates`) beside what the residues say. Templates are structures of training
 chains, as remote as the split allows: the network learns how far to trust them, mends their gaps
-and goes on where an alignment ends (templates: Jumper et al. 2021; here of their sequences only how
-alike they are around each residue).
+and goes on where an alignment ends (templates: Jumper et al. 2021; here without their sequences).
 How much of a score is theirs, the null that copies the nearest chain tells.
 """
 
@@ -14,7 +13,7 @@ from torch.nn import functional
 from protcontact.batch import AlignedTemplates
 from protcontact.models.contract import TemplateHead, default_index
 from protcontact.models.heads.resnet import ResidualTrunk
-from protcontact.models.templates import MAPS, TemplateCells, TemplateTrust, template_maps
+from protcontact.models.templates import MAPS, TemplateCells, template_maps
 
 
 class TemplateResNet(ResidualTrunk, TemplateHead):
@@ -53,7 +52,6 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
             in_channels, channels, blocks, dilations, patch, dropout, True, checkpointing
         )
         self.average_offsets = average_offsets
-        self.trust = TemplateTrust()
         self.cells = TemplateCells(channels, patch)
         self.direct = nn.Linear(MAPS, 1, bias=False)
         nn.init.zeros_(self.direct.weight)
@@ -71,7 +69,7 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
             B, L = mask.shape
             maps = self.direct.weight.new_zeros(B, L, L, MAPS)
         else:
-            maps = template_maps(templates, self.trust(templates)).to(self.direct.weight.dtype)
+            maps = template_maps(templates).to(self.direct.weight.dtype)
         ways = self.patch if self.average_offsets and not self.training else 1
         logits = self._laid(x, mask, index, maps, 0)
         for offset in range(1, ways):

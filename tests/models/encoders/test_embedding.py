@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from protcontact.models.encoders.embedding import ResidueEmbedding
+from protcontact.models.encoders.substitution import substitution_probabilities
 from protcontact.structure.alphabet import PADDING, UNKNOWN
-from protcontact.structure.substitution import substitution_probabilities
 from tests.models.discovery import ENCODERS
 
 

@@ -11,7 +11,6 @@ from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
-from protcontact.structure.similarity import MEASURES
 
 NAN = float("nan")
 
@@ -27,15 +26,13 @@ def made(**options):
 def given(B=2, L=9, T=2):
     torch.manual_seed(1)
     x, mask = torch.randn(B, L, 6), torch.ones(B, L, dtype=torch.bool)
-    similarity = torch.randn(B, T, L, MEASURES)
-    templates = AlignedTemplates(5 * torch.randn(B, T, L, 3), similarity, torch.rand(B, T) / 10)
+    templates = AlignedTemplates(5 * torch.randn(B, T, L, 3), torch.rand(B, T) / 10)
     return x, mask, torch.arange(L).expand(B, L), templates
 
 
 def nowhere(templates):
     return AlignedTemplates(
         torch.full_like(templates.coordinates, NAN),
-        templates.similarity,
         torch.full_like(templates.evalues, math.inf),
     )
 
@@ -60,7 +57,6 @@ def test_templates_reach_the_blocks_and_the_logits():
     torch.testing.assert_close(logits, logits.transpose(1, 2))
     logits.sum().backward()
     assert head.cells.linear.weight.grad.norm() > 0 and head.direct.weight.grad.norm() > 0
-    assert head.trust.significance.grad.any() and head.trust.similarity.grad.all()
 
 
 def test_a_chain_is_the_same_in_any_batch():
@@ -73,10 +69,7 @@ def test_a_chain_is_the_same_in_any_batch():
     mask[1, short:] = False
     templates.coordinates[1, :, short:] = NAN
     together = head(x, mask, index, templates)[1, :short, :short]
-    places, similarity = (
-        whole[1:, :, :short] for whole in (templates.coordinates, templates.similarity)
-    )
-    one = AlignedTemplates(places, similarity, templates.evalues[1:])
+    one = AlignedTemplates(templates.coordinates[1:, :, :short], templates.evalues[1:])
     alone = head(x[1:, :short], mask[1:, :short], index[1:, :short], one)[0]
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 
@@ -113,7 +106,6 @@ def test_evaluation_is_the_mean_over_the_ways_to_lay_cells(patch):
         nowhere = templates.coordinates.new_full((2, 2, offset, 3), NAN)
         longer = AlignedTemplates(
             torch.cat([nowhere, templates.coordinates], dim=2),
-            torch.cat([templates.similarity[:, :, :offset], templates.similarity], dim=2),
             templates.evalues,
         )
         logits = one_way(

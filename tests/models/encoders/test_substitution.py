@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from biotite.sequence.align import SubstitutionMatrix
 
-from protcontact.structure.alphabet import LETTERS, UNKNOWN
-from protcontact.structure.substitution import (
+from protcontact.models.encoders.substitution import (
     FREQUENCIES,
     SCORES,
     substitution_probabilities,
 )
+from protcontact.structure.alphabet import LETTERS, UNKNOWN
 
 TWENTY = LETTERS[:UNKNOWN]
 
