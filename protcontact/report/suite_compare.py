@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +106,14 @@ class _Subject:
         checkpoint = run.folder / "last.ckpt"
         try:
             with self.scoring:
-                # it has just been trained, so its classes have been run already
+                # what was trained here may be built again, of whatever package
                 model = load_model(checkpoint, packages(read_checkpoint(checkpoint)[KEY]))
                 refuse_broken(model)
                 rows = score_model(model, self._shown(run, model), self.bins)
                 reach = encoder_reach(model, self.reach_chains)
         except Exception as error:  # of any class of the user's
+            with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
+                traceback.print_exc(file=log)
             return failed(run, f"{type(error).__name__} where it was scored: {error}")
         write_scores(run.folder / "chains.csv", rows)
         note = {"status": "finished", "reason": "", "config": run.name, "seed": run.seed}

@@ -133,6 +133,7 @@ def test_a_run_that_fails_where_it_is_scored_does_not_end_the_others(tmp_path, d
     result = go(tmp_path, data, Pretender(data, encoder=Stumbling))
     assert len(result.failures) == 4 and result.finished == 0
     assert "RuntimeError where it was scored: out of memory" in result.failures[0].reason
+    assert 'raise RuntimeError("out of memory")' in result.failures[0].said
     assert note_of(tmp_path / "out" / "one" / "seed_0")["status"] == "failed"
 
 
