@@ -111,6 +111,8 @@ class _Subject:
                 refuse_broken(model)
                 rows = score_model(model, self._shown(run, model), self.bins)
                 reach = encoder_reach(model, self.reach_chains)
+        except InputError as error:
+            return failed(run, str(error))
         except Exception as error:  # of any class of the user's
             with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
                 traceback.print_exc(file=log)
