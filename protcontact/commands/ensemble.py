@@ -22,11 +22,12 @@ import yaml
 from protcontact.atomic import replacing, write_text
 from protcontact.commands.trust import add_trust_package
 from protcontact.errors import InputError
+from protcontact.models.encoders.ensemble import EncoderEnsemble
 from protcontact.training.checkpoint import KEY, read_checkpoint
 from protcontact.training.ensemble import join
 from protcontact.training.score_files import score_files
 
-ENSEMBLE = ".EncoderEnsemble"
+ENSEMBLE = f"{EncoderEnsemble.__module__}.{EncoderEnsemble.__qualname__}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +67,7 @@ def _refuse_training(file: Path, members: Sequence[Path]) -> None:
     if not file.exists():
         return
     member = any(file.samefile(path) for path in members)
-    if member or not read_checkpoint(file)[KEY]["encoder"]["class_path"].endswith(ENSEMBLE):
+    if member or read_checkpoint(file)[KEY]["encoder"]["class_path"] != ENSEMBLE:
         raise InputError(f"{file} is the best.ckpt of a training; give another --out")
 
 

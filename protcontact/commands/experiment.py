@@ -64,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs < 1:
         raise InputError(f"--jobs must be at least 1, not {args.jobs}")
     suite = read_suite(args.suite)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no training
-    try:  # is left alone
+    # SIGTERM ends the trainings, too, as Ctrl-C does
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
         with exclusive(args.out):
             result = compare(suite, args.data, args.out, args.jobs, Processes())
     finally:
