@@ -30,7 +30,7 @@ from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
 from protcontact.training.checkpoint import WholeFiles, read_checkpoint
 from protcontact.training.fingerprint import scored_on
-from protcontact.training.loggers import make_folders, run_loggers
+from protcontact.training.loggers import make_folders, run_loggers, starts_of
 from protcontact.training.module import ContactModule, count_parameters
 from protcontact.training.rank_watch import RankWatch
 from protcontact.training.score_files import (
@@ -220,9 +220,7 @@ def _last(folder: Path) -> Path:
     Raises:
         InputError: If there is none, or a newer start left none: it would be passed over silently.
     """
-    versions = [start for start in folder.glob("version_*") if start.name[8:].isdigit()]
-    starts = sorted(versions, key=lambda start: int(start.name[8:]))
-    starts = [start for start in starts if (start / "checkpoints").is_dir()]
+    starts = [start for start in starts_of(folder) if (start / "checkpoints").is_dir()]
     if not starts:
         raise InputError(
             f"no last.ckpt below {folder}, so there is nothing to go on with; leave out --ckpt_path"

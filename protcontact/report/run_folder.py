@@ -14,6 +14,7 @@ import yaml
 
 from protcontact.errors import InputError
 from protcontact.report.runs import SPLITS, Run, make_run
+from protcontact.training.loggers import starts_of
 from protcontact.training.score_files import score_files
 
 SETTINGS = "hparams.yaml"
@@ -54,9 +55,7 @@ def _start(path: Path) -> Path:
     """
     if (path / SETTINGS).is_file():
         return path
-    starts = [start for start in path.glob("version_*") if start.name[8:].isdigit()]
-    starts = [start for start in starts if (start / SETTINGS).is_file()]
-    starts.sort(key=lambda start: int(start.name[8:]), reverse=True)
+    starts = [start for start in reversed(starts_of(path)) if (start / SETTINGS).is_file()]
     trained = [start for start in starts if (start / "checkpoints").is_dir()]
     if starts:
         return [*trained, *starts][0]

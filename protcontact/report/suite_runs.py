@@ -28,6 +28,7 @@ import yaml
 from protcontact.atomic import write_text
 from protcontact.errors import InputError
 from protcontact.report.suite import Suite
+from protcontact.training.loggers import starts_of
 
 MEASURE = "measure"
 SAID_LAST = 12  # lines of a log that are shown when a run fails
@@ -244,12 +245,11 @@ def newest_config(folder: Path) -> Path:
     Raises:
         InputError: If there are none.
     """
-    starts = [
-        path for path in folder.glob("version_*/config.yaml") if path.parent.name[8:].isdigit()
-    ]
-    if not starts:
+    configs = [start / "config.yaml" for start in starts_of(folder)]
+    configs = [config for config in configs if config.is_file()]
+    if not configs:
         raise InputError(f"{folder} has no version_N/config.yaml of the training")
-    return max(starts, key=lambda path: int(path.parent.name[8:]))
+    return configs[-1]
 
 
 def note_of(folder: Path) -> dict[str, Any]:

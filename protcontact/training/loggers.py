@@ -59,3 +59,9 @@ def logged_in() -> bool:
         return netrc.netrc(str(file)).authenticators(host) is not None
     except netrc.NetrcParseError:
         return False
+
+
+def starts_of(folder: Path) -> list[Path]:
+    """Folders ``version_N`` of the starts of a run, the oldest first."""
+    starts = [start for start in folder.glob("version_*") if start.name[8:].isdigit()]
+    return sorted(starts, key=lambda start: int(start.name[8:]))
