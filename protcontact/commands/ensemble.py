@@ -21,6 +21,7 @@ import yaml
 
 from protcontact.atomic import replacing, write_text
 from protcontact.commands.trust import add_trust_package
+from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
 from protcontact.models.encoders.ensemble import EncoderEnsemble
 from protcontact.training.checkpoint import KEY, read_checkpoint
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """
     content = join(args.checkpoints, args.trust_package)
     config = _config(args.checkpoints, content[KEY], args.out)
+    shown = config.get("data", {}).get("templates_per_chain", 0)
+    content[ContactDataModule.__qualname__] = {"templates_per_chain": shown}
     file = args.out / "checkpoints" / "best.ckpt"
     _refuse_training(file, args.checkpoints)
     for name in (name for split in ("val", "test") for name in score_files(split)):

@@ -13,8 +13,8 @@ NAME.distances.rr is an RR file in mode 2, with the ten bins of CASP14, if those
 to them.
 
 A model that looks at templates needs the data set that it was trained on (--templates DATA): the
-inputs are searched against its training chains with MMseqs2. Without, it predicts from the sequence
-alone, and says so.
+inputs are searched against its training chains with MMseqs2, and each is shown as many templates as
+a chain had in training. Without, it predicts from the sequence alone, and says so.
 
 Examples:
   protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted
@@ -24,15 +24,20 @@ Examples:
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from protcontact.batch import AlignedTemplates
 from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
 from protcontact.commands.trust import add_trust_package
+from protcontact.data.datamodule import ContactDataModule, sequence_hashes
 from protcontact.data.homology import MMseqs, Threshold
 from protcontact.data.progress import progress
+from protcontact.data.splitfile import read_splits
 from protcontact.data.store import ChainStore
 from protcontact.data.template_search import TemplateOptions, find_templates
 from protcontact.data.templates import aligned_template, open_templates, padded_templates
@@ -48,6 +53,9 @@ from protcontact.report.prediction import (
 from protcontact.report.targets import Target, read_targets
 from protcontact.training.checkpoint import KEY, load_model, prior_of, read_checkpoint
 
+# Templates of a chain for checkpoints that were written before they said how many they had.
+UNSAID = 4
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
@@ -60,9 +68,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--per-chain",
         type=int,
-        default=4,
         metavar="N",
-        help="templates of a chain, as many as in training (default: %(default)s)",
+        help="templates of a chain (default: as many as in training)",
     )
     add(
         "--allow-ca-only",
@@ -88,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
     if not targets:
         reason = f"{failed[0].source}: {failed[0].reason}" if failed else "no files"
         raise InputError(f"no input has a protein sequence to predict; the first: {reason}")
-    templates = _templates(model, args, targets)
-    prior = prior_of(read_checkpoint(args.checkpoint)[KEY])
+    content = read_checkpoint(args.checkpoint)
+    templates = _templates(model, content, args, targets)
+    prior = prior_of(content[KEY])
     with progress("predicting", len(targets)) as advance:
         options = (args.device, advance, lambda target: templates[target.name], prior)
         outcomes = predict_all(model, targets, args.out, *options)
@@ -104,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _templates(
-    model: ContactModel, args: argparse.Namespace, targets: Sequence[Target]
+    model: ContactModel,
+    content: Mapping[str, Any],
+    args: argparse.Namespace,
+    targets: Sequence[Target],
 ) -> dict[str, AlignedTemplates | None]:
     """Search the training chains for what resembles the targets.
 
@@ -122,9 +133,11 @@ def _templates(
             "leave out --templates"
         )
     store = ChainStore(args.templates)
+    per_chain = args.per_chain or _shown_in_training(content)
+    _note_other_chains(content, store)
     searched = open_templates(store)  # for the training, as far in the distance as for the inputs
     farthest = {} if searched is None else {"evalue": searched.facts["evalue"]}
-    options = TemplateOptions(**farthest, per_chain=args.per_chain)
+    options = TemplateOptions(**farthest, per_chain=per_chain)
     sequences = [target.chain.sequence for target in targets]
     found = find_templates(sequences, store, options, MMseqs())
     near = sum(any(map(Threshold().reached, own)) for own in found)
@@ -137,10 +150,37 @@ def _templates(
         target.name: padded_templates(
             [[aligned_template(one, store, len(target.chain)) for one in own]],
             len(target.chain),
-            args.per_chain,
+            per_chain,
         )
         for target, own in zip(targets, found, strict=True)
     }
+
+
+def _shown_in_training(content: Mapping[str, Any]) -> int:
+    """Templates that a chain had in training; `UNSAID` where the checkpoint does not say."""
+    seen = content.get(ContactDataModule.__qualname__)
+    shown = seen.get("templates_per_chain") if isinstance(seen, dict) else None
+    if isinstance(shown, int) and shown > 0:
+        return shown
+    print(
+        f"the checkpoint does not say how many templates a chain had in training; {UNSAID} are "
+        "shown, as in configs/best.yaml: if it was trained with more or fewer, give --per-chain N"
+    )
+    return UNSAID
+
+
+def _note_other_chains(content: Mapping[str, Any], store: ChainStore) -> None:
+    """Say that the chains whose contacts are shown are not those of the training."""
+    trained_on = content[KEY].get("trained_on")
+    splits = read_splits(store.path)
+    named = zip(store.ids, store.column("sequence"), strict=True)
+    own = sequence_hashes(sequence for name, sequence in named if splits.get(name) == "train")
+    if trained_on is not None and not torch.equal(own, trained_on):
+        known = int(torch.isin(own, trained_on).sum())
+        print(
+            f"{known} of the {len(own)} training sequences of {store.path} were in this model's "
+            "training: its templates are not those that the model was trained with"
+        )
 
 
 def _print_scores(outcomes: list[Outcome]) -> None:

@@ -5,145 +5,27 @@ crops for training, full chains for validation and test.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
-from torch.utils.data import DataLoader, Dataset
+from pytorch_lightning.trainer.states import TrainerFn
+from torch.utils.data import DataLoader
 
 from protcontact.batch import ContactBatch
 from protcontact.data import splitfile
-from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket, crop
+from protcontact.data.dataset import ContactDataset, WholeChains
+from protcontact.data.sampling import PairBudgetSampler, PlannedBatch, bucket
 from protcontact.data.splits import refuse_stale, split_fingerprint
 from protcontact.data.store import ChainStore
-from protcontact.data.templates import (
-    Aligned,
-    Templates,
-    aligned_template,
-    open_templates,
-    padded_templates,
-)
+from protcontact.data.templates import open_templates
 from protcontact.errors import InputError
-from protcontact.structure.alphabet import PADDING
 
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """The residues of one chain that a batch shows.
-
-    Attributes:
-        id: Chain id.
-        length: Residues of the full sequence.
-        codes: ``(L,)`` letters as integers.
-        coordinates: ``(L, 3)`` float32, Angstrom, NaN where unresolved.
-        index: ``(L,)`` places in the full sequence.
-        templates: E-value and ``(L, 3)`` float32 aligned coordinates of each template.
-    """
-
-    id: str
-    length: int
-    codes: np.ndarray
-    coordinates: np.ndarray
-    index: np.ndarray
-    templates: tuple[Aligned, ...] = ()
-
-
-def collate(pieces: list[Piece], multiple: int = 1, templates: int = 0) -> ContactBatch:
-    """Pad pieces to the longest of them, and on to the next multiple of `multiple` residues.
-
-    Args:
-        pieces: The chains.
-        multiple: Of residues.
-        templates: T, how many of each chain; with 0 the batch has none.
-    """
-    B, L = len(pieces), max(len(piece.codes) for piece in pieces)
-    L += -L % multiple
-    tokens = torch.full((B, L), PADDING, dtype=torch.int64)
-    coordinates = torch.full((B, L, 3), float("nan"))
-    index = torch.zeros((B, L), dtype=torch.int64)
-    for row, piece in enumerate(pieces):
-        shown = len(piece.codes)
-        tokens[row, :shown] = torch.from_numpy(piece.codes.astype(np.int64))
-        coordinates[row, :shown] = torch.from_numpy(piece.coordinates)
-        index[row, :shown] = torch.from_numpy(piece.index)
-    lengths = torch.tensor([piece.length for piece in pieces])
-    ids = tuple(piece.id for piece in pieces)
-    shown_templates = [piece.templates for piece in pieces]
-    aligned = padded_templates(shown_templates, L, templates) if templates else None
-    return ContactBatch(tokens, tokens != PADDING, coordinates, index, lengths, ids, aligned)
-
-
-class ContactDataset(Dataset):
-    """Builds a `ContactBatch` from a `PlannedBatch`.
-
-    Args:
-        store: The chains.
-        crop_size: Longest crop in training.
-        far_crops: Probability that a crop consists of two windows.
-        multiple: Padded lengths are multiples of it.
-        templates: The templates of each row, and how many of them a batch shows; None for none.
-    """
-
-    def __init__(
-        self,
-        store: ChainStore,
-        crop_size: int,
-        far_crops: float,
-        multiple: int = 1,
-        templates: tuple[Templates, int] | None = None,
-    ) -> None:
-        self.store = store
-        self.crop_size = crop_size
-        self.far_crops = far_crops
-        self.multiple = multiple
-        self.templates = templates
-
-    def __getitem__(self, planned: PlannedBatch) -> ContactBatch:
-        """Read, crop and pad the planned rows."""
-        pieces = [self._piece(row, planned.seed) for row in planned.rows]
-        return collate(pieces, self.multiple, self.templates[1] if self.templates else 0)
-
-    def _piece(self, row: int, seed: tuple[int, int] | None) -> Piece:
-        codes, coordinates = self.store.arrays(row)
-        length = len(codes)
-        index = np.arange(length)
-        if seed is not None:
-            random = np.random.default_rng((*seed, row))
-            index = crop(length, self.crop_size, self.far_crops, random)
-        found = self._aligned(row, length, index)
-        return Piece(self.store.ids[row], length, codes[index], coordinates[index], index, found)
-
-    def _aligned(self, row: int, length: int, index: np.ndarray) -> tuple[Aligned, ...]:
-        if self.templates is None:
-            return ()
-        templates, count = self.templates
-        whole = (aligned_template(one, self.store, length) for one in templates[row][:count])
-        return tuple((evalue, places[index]) for evalue, places in whole)
-
-
-class WholeChains(Sequence[ContactBatch]):
-    """Batches of full chains by number, without a loader.
-
-    Args:
-        dataset: Builds the batches.
-        planned: Which rows each batch holds.
-    """
-
-    def __init__(self, dataset: ContactDataset, planned: list[PlannedBatch]) -> None:
-        self.dataset = dataset
-        self.planned = planned
-
-    def __len__(self) -> int:
-        return len(self.planned)
-
-    def __getitem__(self, number: int) -> ContactBatch:  # type: ignore[override]
-        """Build one batch."""
-        return self.dataset[self.planned[number]]
+# Settings that decide what a training step sees, and in which order.
+SEEN = ("pair_budget", "crop_size", "far_crops", "seed", "templates_per_chain")
 
 
 class ResumableLoader(DataLoader):
@@ -300,14 +182,31 @@ class ContactDataModule(pl.LightningDataModule):
         """Identity of the data: changes whenever a chain, a label or the split does."""
         return split_fingerprint(self.store)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a training saw, for its checkpoints: the settings named in `SEEN`."""
+        return {name: getattr(self, name) for name in SEEN}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on with a training on other settings; a score may have others.
+
+        Raises:
+            InputError: If one of them differs.
+        """
+        if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        for name, value in self.state_dict().items():
+            started = state_dict.get(name, value)
+            if started != value:
+                option = "--seed_everything" if name == "seed" else f"--data.{name}"
+                raise InputError(
+                    f"this run was started with {option} {started} and is to go on with {value}; "
+                    "restore it, or start anew without --ckpt_path"
+                )
+
     def sequence_hashes(self, split: str) -> torch.Tensor:
         """Sorted ``(N,)`` int64, one per distinct sequence of a split: what was trained on."""
         sequences = self.store.column("sequence")
-        digests = {
-            hashlib.blake2b(sequences[row].encode(), digest_size=8).digest()
-            for row in self.rows(split)
-        }
-        return torch.tensor(sorted(int.from_bytes(d, "little", signed=True) for d in digests))
+        return sequence_hashes(sequences[row] for row in self.rows(split))
 
     def rows(self, split: str) -> list[int]:
         """Rows of one split in the store.
@@ -345,7 +244,7 @@ class ContactDataModule(pl.LightningDataModule):
             persistent_workers=self.workers > 0,
         )
 
-    def whole_chains(self, split: str) -> "WholeChains":
+    def whole_chains(self, split: str) -> WholeChains:
         """Plan full chains of one split for this process alone, whatever the number of ranks."""
         batches = bucket(self.store.lengths.tolist(), self.rows(split), self.eval_pair_budget)
         return WholeChains(self._dataset(), [PlannedBatch(rows, None) for rows in batches])
@@ -371,6 +270,12 @@ class ContactDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> ResumableLoader:
         """Full chains of the test split."""
         return self.loader("test")
+
+
+def sequence_hashes(sequences: Iterable[str]) -> torch.Tensor:
+    """Sorted ``(N,)`` int64, one per distinct sequence."""
+    digests = {hashlib.blake2b(each.encode(), digest_size=8).digest() for each in sequences}
+    return torch.tensor(sorted(int.from_bytes(d, "little", signed=True) for d in digests))
 
 
 def _accumulated(trainer: pl.Trainer) -> int:

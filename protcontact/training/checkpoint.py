@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
@@ -116,7 +117,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         Its content; ``[KEY]`` holds the description.
 
     Raises:
-        InputError: If the file is absent, damaged, asks for code, or is not one of ours.
+        InputError: If the file is absent, damaged, asks for code, is not one of ours, or says of
+            its training what no training says.
     """
     path = Path(path)
     content = _load(path)
@@ -143,7 +145,29 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} has a {kind} where its weights should be; "
             "give a .ckpt file of protcontact fit"
         )
+    damaged = [name for name, whole in _of_training(content[KEY]).items() if not whole]
+    if damaged:
+        raise InputError(
+            f"checkpoint {path} has in {' and '.join(damaged)} what no training leaves there; it "
+            "is damaged: give a .ckpt file of protcontact fit"
+        )
     return content
+
+
+def _of_training(description: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether what a checkpoint says of its training can be used; what it leaves out can."""
+    prior, trained_on = description.get("prior"), description.get("trained_on")
+    try:
+        counted = prior is None or SeparationPrior.from_state_dict(prior) is not None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        counted = False
+    hashes = isinstance(trained_on, Tensor) and trained_on.dtype == torch.int64
+    return {
+        "prior": counted,
+        "trained_on": trained_on is None or (hashes and trained_on.ndim == 1),
+        "objective": isinstance(description.get("objective", {}), dict),
+        "scored_on": isinstance(description.get("scored_on", {}), dict),
+    }
 
 
 def _load(path: Path) -> Any:

@@ -8,6 +8,7 @@ import yaml
 from protcontact.cli import main
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import write_store
+from protcontact.training.checkpoint import read_checkpoint
 from tests.data.chains import random_chain
 
 
@@ -124,5 +125,7 @@ def test_templates_are_those_of_the_members_that_look(runs, tmp_path, capsys):
         assert run("ensemble", *members, "--out", tmp_path / "out") == 0
         written = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
         assert written["data"] == {"path": "data", "templates_per_chain": 3}
+        joined = read_checkpoint(tmp_path / "out" / "checkpoints" / "best.ckpt")
+        assert joined["ContactDataModule"] == {"templates_per_chain": 3}  # read by predict
     assert run("ensemble", *files, "--out", tmp_path / "out") == 2
     assert "trained with 2 and 3 templates" in capsys.readouterr().err

@@ -6,6 +6,8 @@ import torch
 
 from protcontact.cli import main
 from protcontact.commands import predict as verb
+from protcontact.data.datamodule import sequence_hashes
+from protcontact.data.store import ChainStore
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.heads.bilinear import Bilinear
@@ -13,7 +15,7 @@ from protcontact.models.heads.distogram import Distogram
 from protcontact.models.heads.ensemble import HeadEnsemble
 from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.training.checkpoint import FORMAT, KEY, describe
-from tests.data.copying import StandIn, write, write_eight
+from tests.data.copying import SPLITS, StandIn, write, write_eight
 from tests.data.files import pdb_text
 
 
@@ -22,15 +24,17 @@ def checkpoint(tmp_path):
     return save(tmp_path / "model.ckpt", Bilinear)
 
 
-def save(path, head):
+def save(path, head, **more):
     torch.manual_seed(0)
     encoder = BiLSTM(channels=4, layers=1)
     model = ContactModel(encoder, head(encoder.out_channels))
     for parameter in model.head.parameters():
         torch.nn.init.normal_(parameter)
+    about = {"format": FORMAT, "encoder": describe(encoder), "head": describe(model.head)}
     content = {
-        KEY: {"format": FORMAT, "encoder": describe(encoder), "head": describe(model.head)},
+        KEY: about | more.pop("about", {}),
         "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()},
+        **more,
     }
     torch.save(content, path)
     return path
@@ -149,6 +153,36 @@ def test_templates_are_searched_among_the_training_chains(tmp_path, capsys, monk
     words = ["--templates", data]
     assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "near", *words) == 0
     assert "1 of 1 inputs have a homologue among the training chains" in capsys.readouterr().out
+
+
+def test_as_many_templates_as_in_training_and_of_the_same_chains(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(verb, "MMseqs", StandIn)
+    data = tmp_path / "data"
+    data.mkdir()
+    write_eight(data)
+    store = ChainStore(data)
+    trained = [store[row].sequence for row, split in enumerate(SPLITS) if split == "train"]
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQRSTVWYACDE\n")
+
+    def scores(name, *more, **content):
+        checkpoint = save(tmp_path / f"{name}.ckpt", TemplateResNet, **content)
+        words = ["--templates", data, *more]
+        assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / name, *words) == 0
+        return np.load(tmp_path / name / "one.npz")["scores"], capsys.readouterr().out
+
+    two, told = scores("two", "--per-chain", 2)
+    assert "training" not in told
+    own = {"trained_on": sequence_hashes(trained)}
+    of_training, told = scores("own", ContactDataModule={"templates_per_chain": 2}, about=own)
+    np.testing.assert_array_equal(of_training, two)
+    assert "training" not in told
+    unsaid, told = scores("unsaid")
+    assert "does not say how many templates" in told
+    np.testing.assert_array_equal(unsaid, scores("four", "--per-chain", 4)[0])
+    assert abs(unsaid - two).max() > 1e-3
+    other = {"trained_on": sequence_hashes([*trained[1:], "ACDE"])}
+    told = scores("other", "--per-chain", 2, about=other)[1]
+    assert f"3 of the 4 training sequences of {data} were in this model's training" in told
 
 
 def test_templates_for_a_model_that_looks_at_none_are_refused(checkpoint, tmp_path, capsys):

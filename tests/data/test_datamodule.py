@@ -1,15 +1,15 @@
 """From a prepared folder to batches."""
 
 import json
-import pickle
 
 import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
+from pytorch_lightning.trainer.states import TrainerFn
 
-from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.datamodule import ContactDataModule, sequence_hashes
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import ChainStore, write_store
 from protcontact.data.template_search import TemplateOptions, write_templates
@@ -133,13 +133,6 @@ def test_lightning_leaves_the_sampler_alone(data, tmp_path):
     assert trainer._data_connector._prepare_dataloader(loader, True, "fit") is loader
 
 
-def test_batches_travel_to_workers(data):
-    dataset = data.train_dataloader().dataset
-    copy = pickle.loads(pickle.dumps(dataset))
-    planned = next(iter(data.train_dataloader().sampler))
-    assert torch.equal(copy[planned].tokens, dataset[planned].tokens)
-
-
 def test_fingerprint_changes_with_the_split(data, folder):
     before = data.fingerprint
     assert before == data.fingerprint
@@ -155,12 +148,38 @@ def test_sequence_hashes_know_equal_sequences(data):
     assert not torch.isin(test, train).any()
     data._rows["test"].append(data.rows("train")[0])
     assert torch.isin(data.sequence_hashes("test"), train).sum() == 1
+    assert torch.equal(sequence_hashes(["MKV", "AAA", "MKV"]), sequence_hashes(["AAA", "MKV"]))
 
 
 def test_loader_refuses_to_go_on_with_other_batches(data):
     loader = data.train_dataloader()
     with pytest.raises(InputError, match="cannot go on in its middle"):
         loader.load_state_dict({"given": 1, "length": len(loader) + 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"pair_budget": 5000}, "--data.pair_budget 4000"),
+        ({"crop_size": 30}, "--data.crop_size 40"),
+        ({"far_crops": 0.5}, "--data.far_crops 0.2"),
+        ({"seed": 1}, "--seed_everything 0"),
+        ({"templates_per_chain": 2}, "--data.templates_per_chain 0"),
+    ],
+)
+def test_a_training_goes_on_with_what_it_was_started_with(data, folder, change, named):
+    same = {"pair_budget": 4000, "crop_size": 40}
+    fitting = trainer_of()
+    fitting.state.fn = TrainerFn.FITTING
+    again = ContactDataModule(str(folder), **same, eval_pair_budget=9, workers=1, length_multiple=8)
+    again.trainer = fitting
+    again.load_state_dict(data.state_dict())  # none of these decides what a step sees
+    other = ContactDataModule(str(folder), **same | change)
+    other.trainer = fitting
+    with pytest.raises(InputError, match=f"started with {named} and is to go on with"):
+        other.load_state_dict(data.state_dict())
+    fitting.state.fn = TrainerFn.TESTING
+    other.load_state_dict(data.state_dict())  # a score may be of other settings
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import torch
 from esm.modules import apc, symmetrize
 
-from protcontact.data.datamodule import Piece, collate
+from protcontact.data.dataset import Piece, collate
 from protcontact.errors import InputError
 from protcontact.gradflow.cost import LiveTensors
 from protcontact.models.encoders.esm2 import ESM2

@@ -73,6 +73,32 @@ def test_a_prior_that_was_never_counted_is_none():
     assert torch.equal(found.pairs, prior.pairs)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prior", 3),
+        ("prior", {"pairs": torch.ones(2, dtype=torch.int64)}),
+        ("prior", {"pairs": torch.tensor([1]), "contacts": torch.tensor([2])}),
+        ("trained_on", [1, 2]),
+        ("trained_on", torch.ones(2)),
+        ("trained_on", torch.ones(2, 2, dtype=torch.int64)),
+        ("objective", None),
+        ("scored_on", "val"),
+    ],
+)
+def test_what_no_training_says_of_itself_is_refused(content, tmp_path, name, value):
+    content[KEY] |= {
+        "prior": SeparationPrior().state_dict(),
+        "trained_on": torch.tensor([1, 2]),
+        "objective": {},
+        "scored_on": {},
+    }
+    load_model(save(content, tmp_path))
+    content[KEY][name] = value
+    with pytest.raises(InputError, match=f"has in {name} what no training leaves there"):
+        load_model(save(content, tmp_path))
+
+
 def test_a_temperature_comes_along(content, tmp_path):
     assert load_model(save(content, tmp_path)).temperature is None
     fitted = Temperature(1.5, before=0.2, after=0.1, pairs=9, contacts=2, bounded=False)

@@ -5,6 +5,7 @@ import torch
 
 from protcontact.batch import ContactBatch
 from protcontact.errors import InputError
+from protcontact.metrics.nulls import SeparationPrior
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
@@ -26,7 +27,7 @@ def save(path, model, trained_on=(1, 2, 3), without=()):
             "format": FORMAT,
             "encoder": describe(model.encoder),
             "head": describe(model.head),
-            "prior": {"pairs": torch.ones(3)},
+            "prior": SeparationPrior().state_dict(),
             "trained_on": torch.tensor(trained_on),
             "objective": {"min_separation": 6},
         },

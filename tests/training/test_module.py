@@ -172,6 +172,19 @@ def test_a_resumed_run_keeps_its_loss(make_module, make_data, tmp_path):
             longer.fit(make_module(**change), make_data(), ckpt_path=path, weights_only=True)
 
 
+def test_a_resumed_run_keeps_its_data(make_module, make_data, tmp_path):
+    run = trainer(tmp_path)
+    run.fit(make_module(), make_data())
+    path = str(tmp_path / "model.ckpt")
+    run.save_checkpoint(path)
+    other = make_data()
+    other.crop_size = 30
+    resumed = {"ckpt_path": path, "weights_only": True}
+    with pytest.raises(InputError, match="started with --data.crop_size 40"):
+        trainer(tmp_path, max_steps=8).fit(make_module(), other, **resumed)
+    trainer(tmp_path).validate(make_module(), other, verbose=False, **resumed)
+
+
 def distances(channels):
     return Distogram(channels, channels=4, blocks=1, edges=(6.0, 8.0, 12.0))
 
