@@ -133,7 +133,7 @@ def _templates(
             "leave out --templates"
         )
     store = ChainStore(args.templates)
-    per_chain = args.per_chain or _shown_in_training(content)
+    per_chain = _shown_in_training(content) if args.per_chain is None else args.per_chain
     _note_other_chains(content, store)
     searched = open_templates(store)  # for the training, as far in the distance as for the inputs
     farthest = {} if searched is None else {"evalue": searched.facts["evalue"]}

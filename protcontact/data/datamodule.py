@@ -275,7 +275,8 @@ class ContactDataModule(pl.LightningDataModule):
 def sequence_hashes(sequences: Iterable[str]) -> torch.Tensor:
     """Sorted ``(N,)`` int64, one per distinct sequence."""
     digests = {hashlib.blake2b(each.encode(), digest_size=8).digest() for each in sequences}
-    return torch.tensor(sorted(int.from_bytes(d, "little", signed=True) for d in digests))
+    found = sorted(int.from_bytes(digest, "little", signed=True) for digest in digests)
+    return torch.tensor(found, dtype=torch.int64)
 
 
 def _accumulated(trainer: pl.Trainer) -> int:

@@ -180,6 +180,9 @@ def test_as_many_templates_as_in_training_and_of_the_same_chains(tmp_path, capsy
     assert "does not say how many templates" in told
     np.testing.assert_array_equal(unsaid, scores("four", "--per-chain", 4)[0])
     assert abs(unsaid - two).max() > 1e-3
+    words = ["--templates", data, "--per-chain", 0]
+    assert predict(tmp_path / "own.ckpt", tmp_path / "x.fasta", tmp_path / "none", *words) == 2
+    assert "per-chain" in capsys.readouterr().err
     other = {"trained_on": sequence_hashes([*trained[1:], "ACDE"])}
     told = scores("other", "--per-chain", 2, about=other)[1]
     assert f"3 of the 4 training sequences of {data} were in this model's training" in told

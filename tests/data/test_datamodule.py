@@ -149,6 +149,7 @@ def test_sequence_hashes_know_equal_sequences(data):
     data._rows["test"].append(data.rows("train")[0])
     assert torch.isin(data.sequence_hashes("test"), train).sum() == 1
     assert torch.equal(sequence_hashes(["MKV", "AAA", "MKV"]), sequence_hashes(["AAA", "MKV"]))
+    assert sequence_hashes([]).dtype == torch.int64
 
 
 def test_loader_refuses_to_go_on_with_other_batches(data):
