@@ -21,7 +21,7 @@ import yaml
 
 from protcontact.atomic import replacing, write_text
 from protcontact.commands.trust import add_trust_package
-from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.datamodule import ContactDataModule, templates_shown
 from protcontact.errors import InputError
 from protcontact.models.encoders.ensemble import EncoderEnsemble
 from protcontact.training.checkpoint import KEY, read_checkpoint
@@ -45,10 +45,12 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0. An `InputError` says why checkpoints cannot be joined.
     """
+    _refuse_twice(args.checkpoints)
     content = join(args.checkpoints, args.trust_package)
     config = _config(args.checkpoints, content[KEY], args.out)
-    shown = config.get("data", {}).get("templates_per_chain", 0)
-    content[ContactDataModule.__qualname__] = {"templates_per_chain": shown}
+    shown = config.get("data", {}).get("templates_per_chain")
+    if shown is not None:
+        content[ContactDataModule.__qualname__] = {"templates_per_chain": shown}
     file = args.out / "checkpoints" / "best.ckpt"
     _refuse_training(file, args.checkpoints)
     for name in (name for split in ("val", "test") for name in score_files(split)):
@@ -59,6 +61,19 @@ def run(args: argparse.Namespace) -> int:
     write_text(args.out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     print(f"{file}: {len(args.checkpoints)} members")
     return 0
+
+
+def _refuse_twice(members: Sequence[Path]) -> None:
+    """Refuse a file that would count twice in the mean.
+
+    Raises:
+        InputError: If two members are one file.
+    """
+    known: set[Path] = set()
+    for member in (path.resolve() for path in members):
+        if member in known:
+            raise InputError(f"{member} is named twice, and would count twice; name it once")
+        known.add(member)
 
 
 def _refuse_training(file: Path, members: Sequence[Path]) -> None:
@@ -92,15 +107,21 @@ def _config_of(checkpoint: Path) -> dict[str, Any]:
     return own
 
 
+def _shown(member: Path) -> int:
+    """Templates of a chain in the training of a member: its checkpoint says, else its config."""
+    said = templates_shown(read_checkpoint(member))
+    configured: int = _config_of(member).get("data", {}).get("templates_per_chain", 0)
+    return configured if said is None else said
+
+
 def _config(members: Sequence[Path], description: dict[str, Any], out: Path) -> dict[str, Any]:
     """Settings with which the ensemble is scored: those of the first run, as far as it has any.
 
     Raises:
         InputError: If a run's config is not one, or two saw different numbers of templates.
     """
-    all_own = [_config_of(path) for path in members]
-    own = all_own[0]
-    shown = {one.get("data", {}).get("templates_per_chain", 0) for one in all_own} - {0}
+    own = _config_of(members[0])
+    shown = {_shown(path) for path in members} - {0}
     if len(shown) > 1:
         raise InputError(
             f"the members were trained with {' and '.join(map(str, sorted(shown)))} templates of a "

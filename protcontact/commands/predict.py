@@ -13,8 +13,9 @@ NAME.distances.rr is an RR file in mode 2, with the ten bins of CASP14, if those
 to them.
 
 A model that looks at templates needs the data set that it was trained on (--templates DATA): the
-inputs are searched against its training chains with MMseqs2, and each is shown as many templates as
-a chain had in training. Without, it predicts from the sequence alone, and says so.
+inputs are searched against its training chains with MMseqs2, as its own chains were, and each is
+shown as many templates as a chain had in training. Without, it predicts from the sequence alone,
+and says so.
 
 Examples:
   protcontact predict --checkpoint best.ckpt --input proteins.fasta --out predicted
@@ -34,7 +35,7 @@ from protcontact.batch import AlignedTemplates
 from protcontact.commands.device import usable_device
 from protcontact.commands.tables import print_scores
 from protcontact.commands.trust import add_trust_package
-from protcontact.data.datamodule import ContactDataModule, sequence_hashes
+from protcontact.data.datamodule import sequence_hashes, templates_shown
 from protcontact.data.homology import MMseqs, Threshold
 from protcontact.data.progress import progress
 from protcontact.data.splitfile import read_splits
@@ -124,6 +125,8 @@ def _templates(
     """
     looks = isinstance(model.head, TemplateHead) and model.head.looks
     if args.templates is None:
+        if args.per_chain is not None:
+            raise InputError("--per-chain counts templates; give --templates DATA, too")
         if looks:
             print("the model looks at templates, and there are none without --templates DATA")
         return dict.fromkeys(target.name for target in targets)
@@ -135,9 +138,10 @@ def _templates(
     store = ChainStore(args.templates)
     per_chain = _shown_in_training(content) if args.per_chain is None else args.per_chain
     _note_other_chains(content, store)
-    searched = open_templates(store)  # for the training, as far in the distance as for the inputs
-    farthest = {} if searched is None else {"evalue": searched.facts["evalue"]}
-    options = TemplateOptions(**farthest, per_chain=per_chain)
+    searched = open_templates(store)  # for the training; for the inputs in the same way
+    facts = {} if searched is None else searched.facts
+    same = {name: facts[name] for name in ("evalue", "exhaustive") if name in facts}
+    options = TemplateOptions(**same, per_chain=per_chain)
     sequences = [target.chain.sequence for target in targets]
     found = find_templates(sequences, store, options, MMseqs())
     near = sum(any(map(Threshold().reached, own)) for own in found)
@@ -157,10 +161,18 @@ def _templates(
 
 
 def _shown_in_training(content: Mapping[str, Any]) -> int:
-    """Templates that a chain had in training; `UNSAID` where the checkpoint does not say."""
-    seen = content.get(ContactDataModule.__qualname__)
-    shown = seen.get("templates_per_chain") if isinstance(seen, dict) else None
-    if isinstance(shown, int) and shown > 0:
+    """Templates that a chain had in training; `UNSAID` where the checkpoint does not say.
+
+    Raises:
+        InputError: If it had none: what would the model do with the first that it sees?
+    """
+    shown = templates_shown(content)
+    if shown == 0:
+        raise InputError(
+            "the model looks at templates, and its training showed none; leave out --templates, "
+            "or train it with --data.templates_per_chain 4"
+        )
+    if shown is not None:
         return shown
     print(
         f"the checkpoint does not say how many templates a chain had in training; {UNSAID} are "

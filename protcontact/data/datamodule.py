@@ -5,7 +5,7 @@ crops for training, full chains for validation and test.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ class ContactDataModule(pl.LightningDataModule):
 
         Raises:
             InputError: If a chain is in no split, the split was made for other chains, or
-                templates are to be shown and there are none.
+                more templates are to be shown than there are.
         """
         self.store = ChainStore(self.path)
         refuse_stale(self.store)
@@ -175,6 +175,22 @@ class ContactDataModule(pl.LightningDataModule):
             raise InputError(
                 f"{self.path} has no templates; find them with `protcontact templates {self.path}`"
                 ", or set --data.templates_per_chain 0"
+            )
+        if self.templates is not None:
+            self._refuse_more(self.templates.facts.get("per_chain", self.templates_per_chain))
+
+    def _refuse_more(self, found: int) -> None:
+        """Refuse to show more templates than were kept of a chain.
+
+        Raises:
+            InputError: If the file has fewer.
+        """
+        if self.templates_per_chain > found:
+            count = self.templates_per_chain
+            raise InputError(
+                f"{self.path} has at most {found} templates of a chain, and {count} are to be "
+                f"shown; find more with `protcontact templates {self.path} --per-chain {count}`, "
+                f"or set --data.templates_per_chain {found}"
             )
 
     @property
@@ -299,3 +315,10 @@ def _accumulated(trainer: pl.Trainer) -> int:
             f"resumed; use {interval + count - interval % count}"
         )
     return count
+
+
+def templates_shown(checkpoint: Mapping[str, Any]) -> int | None:
+    """Templates of a chain in the training that a checkpoint is of; None if it does not say."""
+    seen = checkpoint.get(ContactDataModule.__qualname__)
+    shown = seen.get("templates_per_chain") if isinstance(seen, dict) else None
+    return shown if isinstance(shown, int) and shown >= 0 else None

@@ -27,6 +27,9 @@ from protcontact.errors import InputError
 SHORT = 30
 SENSITIVITY = 7.5
 MAX_HITS = 1000
+# Residues of an alignment at least. Where not one residue of a pair fits (X only, or poly-Gly and
+# poly-Trp) the program reports 2 residues at place -1, with numbers of uninitialised memory.
+SHORTEST = 3
 # Up to so many pairs of residues every pair of sequences is aligned, without the k-mer prefilter:
 # it takes a few seconds at most, misses nothing, and saves the prefilter's table of 20^6 k-mers.
 EXHAUSTIVE_CELLS = 3e10
@@ -124,7 +127,7 @@ class MMseqs:
             target_db = query_db
             if targets is not None:
                 target_db = self._database(folder / "targets", targets)
-            options = _options(queries, against, evalue)
+            options = _options(against, evalue, few(queries, against))
             hits = [*self._hits(folder, query_db, target_db, options)]
         hits += _contained(queries, against)
         hits += _contained(against, queries, swapped=True)
@@ -133,7 +136,7 @@ class MMseqs:
         return sorted(set(hits))
 
     def align(
-        self, queries: Sequence[str], targets: Sequence[str], evalue: float
+        self, queries: Sequence[str], targets: Sequence[str], evalue: float, exhaustive: bool
     ) -> Iterator[list[Alignment]]:
         """Search sequences against sequences and keep which residue is aligned with which.
 
@@ -143,6 +146,7 @@ class MMseqs:
             queries: Protein sequences.
             targets: Protein sequences.
             evalue: Hits with a larger expectation value are left out.
+            exhaustive: Whether every pair is aligned, without the k-mer prefilter; see `few`.
 
         Yields:
             For each query its hits, the nearest first: a smaller E-value, then more bits, then the
@@ -151,7 +155,7 @@ class MMseqs:
         if not targets:
             yield from ([] for _ in queries)
             return
-        options = _options(queries, targets, evalue) | {"-a": 1}
+        options = _options(targets, evalue, exhaustive) | {"-a": 1}
         with tempfile.TemporaryDirectory(prefix="protcontact-mmseqs-") as name:
             folder = Path(name)
             target_db = self._database(folder / "targets", targets)
@@ -195,6 +199,7 @@ class MMseqs:
         options = options | {
             "--alignment-mode": 3,  # with identities
             "--mask": 0,  # repeats are homologous too
+            "--min-aln-len": SHORTEST,
         }
         flags = [str(part) for option in options.items() for part in option]
         self._call("search", queries, targets, found, str(folder / "tmp"), *flags, *common)
@@ -226,10 +231,15 @@ class MMseqs:
         return result.stdout
 
 
-def _options(queries: Sequence[str], targets: Sequence[str], evalue: float) -> dict[str, float]:
-    """How thoroughly to search: every pair where there are few."""
+def few(queries: Sequence[str], targets: Sequence[str]) -> bool:
+    """Whether there are so few pairs of residues that every pair of sequences can be aligned."""
+    return sum(map(len, queries)) * sum(map(len, targets)) <= EXHAUSTIVE_CELLS
+
+
+def _options(targets: Sequence[str], evalue: float, exhaustive: bool) -> dict[str, float]:
+    """How thoroughly to search."""
     options = {"-e": evalue, "--max-seqs": MAX_HITS, "-s": SENSITIVITY}
-    if sum(map(len, queries)) * sum(map(len, targets)) <= EXHAUSTIVE_CELLS:
+    if exhaustive:
         options |= {"--prefilter-mode": 2, "--max-seqs": max(MAX_HITS, len(targets))}
     return options
 

@@ -6,12 +6,12 @@ templates are as remote as those of a held-out chain.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from protcontact.data import splitfile
 from protcontact.data.alignment import Alignment
-from protcontact.data.homology import MMseqs, Threshold
+from protcontact.data.homology import MMseqs, Threshold, few
 from protcontact.data.lock import exclusive
 from protcontact.data.progress import Advance, progress
 from protcontact.data.splits import TEMPLATES, read_facts, refuse_stale, split_fingerprint
@@ -30,6 +30,8 @@ class TemplateOptions:
     Attributes:
         evalue: Hits with a larger expectation value are left out.
         per_chain: Most templates of a chain.
+        exhaustive: Whether every pair is aligned, without the prefilter, which loses some of the
+            remote ones; None: where there are few enough.
 
     Raises:
         InputError: If a number is out of its range.
@@ -37,12 +39,19 @@ class TemplateOptions:
 
     evalue: float = 10.0
     per_chain: int = 20
+    exhaustive: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.evalue < float("inf"):
             raise InputError(f"--evalue must be a number above 0, not {self.evalue}")
         if self.per_chain < 1:
             raise InputError(f"--per-chain must be at least 1, not {self.per_chain}")
+
+    def decided(self, queries: Sequence[str], targets: Sequence[str]) -> "TemplateOptions":
+        """The same with a word on `exhaustive`."""
+        if self.exhaustive is not None:
+            return self
+        return replace(self, exhaustive=few(queries, targets))
 
 
 def find_templates(
@@ -72,11 +81,14 @@ def find_templates(
             f"the train split of {store.path} has no chains, so there are no templates in it"
         )
     targets = sorted(trained)
+    exhaustive = bool(options.decided(sequences, targets).exhaustive)
+    found = mmseqs.align(sequences, targets, options.evalue, exhaustive)
     return [
-        [_template(hit._replace(target=trained[targets[hit.target]])) for hit in hits]
-        for hits in (
-            found[: options.per_chain] for found in mmseqs.align(sequences, targets, options.evalue)
-        )
+        [
+            _template(hit._replace(target=trained[targets[hit.target]]))
+            for hit in hits[: options.per_chain]
+        ]
+        for hits in found
     ]
 
 
@@ -105,7 +117,11 @@ def write_templates(folder: Path, options: TemplateOptions, mmseqs: MMseqs) -> s
         search = _Search(store, facts.threshold if facts else Threshold(), options)
         with progress("templates", len(search.queries)) as advance:
             found = search.run(mmseqs, advance)
-        about = {"data": split_fingerprint(store), "mmseqs": mmseqs.version, **asdict(options)}
+        about = {
+            "data": split_fingerprint(store),
+            "mmseqs": mmseqs.version,
+            **asdict(search.options),
+        }
         write_file(store.path / TEMPLATES, len(store), found, about)
     return search.summary(found)
 
@@ -123,7 +139,7 @@ class _Search:
     """
 
     def __init__(self, store: ChainStore, threshold: Threshold, options: TemplateOptions) -> None:
-        self.threshold, self.options = threshold, options
+        self.threshold = threshold
         given = {line.id: line for line in splitfile.read_assignments(store.path)}
         self.askers: dict[str, list[int]] = {}  # sequence -> rows of the store
         self.trained: dict[str, int] = {}  # sequence -> the first row that has it
@@ -150,14 +166,16 @@ class _Search:
         # by length: what one call of the program aligns takes about as long as the next one
         self.queries = sorted(self.askers, key=lambda text: (len(text), text))
         self.targets = sorted(self.trained)
+        self.options = options.decided(self.queries, self.targets)
 
     def run(self, mmseqs: MMseqs, advance: Advance) -> dict[int, list[Alignment]]:
         """Row -> its templates; their `target` is a row of the store."""
         found: dict[int, list[Alignment]] = {}
-        hits_of = mmseqs.align(self.queries, self.targets, self.options.evalue)
+        options = self.options
+        hits_of = mmseqs.align(self.queries, self.targets, options.evalue, bool(options.exhaustive))
         for number, (text, hits) in enumerate(zip(self.queries, hits_of, strict=True), start=1):
             for row in self.askers[text]:
-                found[row] = [*self._kept(row, text, hits)][: self.options.per_chain]
+                found[row] = [*self._kept(row, text, hits)][: options.per_chain]
             if number % NOTED_EVERY == 0 or number == len(self.queries):
                 advance((number - 1) % NOTED_EVERY + 1, "")
         return found

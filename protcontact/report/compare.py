@@ -11,6 +11,7 @@ ten equal models one would else be called better or worse in a third of all comp
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from protcontact.errors import InputError
@@ -174,7 +175,7 @@ def compare(
     notes = [*_unfinished(runs, split)]
     runs, odd = _comparable(runs, split, force)
     models, whole = _models(runs, each), _models(runs, each=False)
-    notes += odd + [note for model in whole for note in _repeated(model)]
+    notes += odd + [note for model in whole for note in _repeated(model)] + _other_data(whole)
     first = _named(models, reference) if reference else _holding(models, runs[0])
     ranked = sorted(models, key=lambda model: _falling(model.score(split, column)[0]))
     others = max(1, len(models) - 1)
@@ -278,13 +279,19 @@ def _models(runs: Sequence[Run], each: bool) -> list[Model]:
     """Join the runs of one model."""
     groups: list[list[Run]] = []
     for run in runs:
-        own = [group for group in groups if not each and group[0].config == run.config]
+        own = [group for group in groups if not each and _alike(group[0], run)]
         if own:
             own[0].append(run)
         else:
             groups.append([run])
     names = _unique(groups)
     return [Model(name, tuple(group)) for name, group in zip(names, groups, strict=True)]
+
+
+def _alike(one: Run, other: Run) -> bool:
+    """Whether two runs are of one model: the same settings and the same data, any seed."""
+    data = [run.facts.get("data_fingerprint") for run in (one, other)]
+    return one.config == other.config and (None in data or data[0] == data[1])
 
 
 def _unique(groups: Sequence[Sequence[Run]]) -> list[str]:
@@ -307,6 +314,15 @@ def _repeated(model: Model) -> list[str]:
     if len(seeds) == len(set(seeds)):
         return []
     return [f"{model.name}: the same seed more than once; trainings with one seed count as one"]
+
+
+def _other_data(models: Sequence[Model]) -> list[str]:
+    """Tell which models differ only in what they were trained on."""
+    return [
+        f"{one.name} and {other.name} have the same settings, and were trained on other data"
+        for one, other in combinations(models, 2)
+        if one.runs[0].config == other.runs[0].config
+    ]
 
 
 def _named(models: Sequence[Model], name: str) -> Model:

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,6 +121,7 @@ class _Subject:
         write_scores(run.folder / "chains.csv", rows)
         note = {"status": "finished", "reason": "", "config": run.name, "seed": run.seed}
         note |= {"steps": run.steps, "reach": reach, **cost, "machine": machine(cost["device"])}
+        note |= {"templates": self.templates_digest() if looks(model) else None}
         write_text(run.folder / "run.json", json.dumps(note, indent=1) + "\n")
         return None
 
@@ -129,7 +131,7 @@ class _Subject:
         Raises:
             InputError: If the training had none, so that the head has never seen one.
         """
-        if not isinstance(model.head, TemplateHead) or not model.head.looks:
+        if not looks(model):
             return self.data.whole_chains(self.suite.split)
         own = yaml.safe_load(newest_config(run.folder).read_text(encoding="utf-8"))
         shown = own["data"].get("templates_per_chain", 0)
@@ -141,6 +143,27 @@ class _Subject:
         data = ContactDataModule(str(self.data.path), templates_per_chain=shown)
         data.setup("test")
         return data.whole_chains(self.suite.split)
+
+    def templates_digest(self) -> str | None:
+        """Of the file of templates; None where the data has none."""
+        templates = self.data.templates
+        return None if templates is None else sha256(templates.path.read_bytes()).hexdigest()
+
+    def refuse_other_templates(self, runs: Sequence[Run]) -> None:
+        """Refuse to set scores with other templates beside those that are here.
+
+        Raises:
+            InputError: If a run was scored with others.
+        """
+        digest = self.templates_digest()
+        for run in runs:
+            own = note_of(run.folder).get("templates")
+            if own is not None and own != digest:
+                raise InputError(
+                    f"{run.folder} was scored with other templates than {self.data.path} has now; "
+                    "results would not be comparable: give another --out, or find the templates "
+                    "again as they were found for it"
+                )
 
     def nulls(self, run: Run) -> None:
         """Score the null that a run left in its checkpoint, and what can be copied, once."""
@@ -162,6 +185,11 @@ class _Subject:
         """What can be copied, where the data has templates."""
         templates = self.data.templates
         return None if templates is None else CopiedChains(self.data.store, templates)
+
+
+def looks(model: ContactModel) -> bool:
+    """Whether a model's output depends on templates."""
+    return isinstance(model.head, TemplateHead) and model.head.looks
 
 
 def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> Compared:
@@ -191,6 +219,7 @@ def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> C
     ]
     failures = _all(lambda run: subject.measure(run, plan), unmeasured, "measured", jobs, runner)
     runs = _runs(suite, plan, out)
+    subject.refuse_other_templates(runs)
     waiting = [run for run in runs if note_of(run.folder).get("status") != "finished"]
     failures += _all(subject.make, waiting, "runs", jobs, runner)
     finished = [run for run in runs if note_of(run.folder).get("status") == "finished"]

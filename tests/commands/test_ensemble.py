@@ -1,8 +1,10 @@
 """``protcontact ensemble`` as the user meets it: two runs, joined, scored, predicted from."""
 
 import json
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from protcontact.cli import main
@@ -118,7 +120,9 @@ def test_templates_are_those_of_the_members_that_look(runs, tmp_path, capsys):
     for place, shown in (("a", 0), ("b", 3), ("c", 2)):
         files.append(tmp_path / place / "checkpoints" / "best.ckpt")
         files[-1].parent.mkdir(parents=True)
-        files[-1].write_bytes(source.read_bytes())
+        content = torch.load(source, weights_only=True)
+        del content["ContactDataModule"]  # as in files of old, where the config alone says it
+        torch.save(content, files[-1])
         config = {"data": {"path": "data", "templates_per_chain": shown}}
         (tmp_path / place / "config.yaml").write_text(yaml.safe_dump(config))
     for members in (files[:2], files[1::-1]):
@@ -129,3 +133,28 @@ def test_templates_are_those_of_the_members_that_look(runs, tmp_path, capsys):
         assert joined["ContactDataModule"] == {"templates_per_chain": 3}  # read by predict
     assert run("ensemble", *files, "--out", tmp_path / "out") == 2
     assert "trained with 2 and 3 templates" in capsys.readouterr().err
+
+
+def test_the_checkpoints_say_how_many_templates_were_shown(runs, tmp_path, capsys):
+    """As those of `protcontact experiment`, which have no config two folders up."""
+    content = torch.load(runs / "run0/version_0/checkpoints/best.ckpt", weights_only=True)
+    files = []
+    for shown in (4, 8):
+        content["ContactDataModule"] = {"templates_per_chain": shown}
+        files.append(tmp_path / str(shown) / "last.ckpt")
+        files[-1].parent.mkdir()
+        torch.save(content, files[-1])
+    assert run("ensemble", *files, "--out", tmp_path / "out") == 2
+    assert "trained with 4 and 8 templates" in capsys.readouterr().err
+    again = files[0].with_name("again.ckpt")
+    again.write_bytes(files[0].read_bytes())
+    assert run("ensemble", files[0], again, "--out", tmp_path / "out") == 0
+    joined = read_checkpoint(tmp_path / "out" / "checkpoints" / "best.ckpt")
+    assert joined["ContactDataModule"] == {"templates_per_chain": 4}
+
+
+def test_a_member_does_not_count_twice(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(runs)
+    file = Path("run0/version_0/checkpoints/best.ckpt")
+    assert run("ensemble", file, runs / file, "--out", tmp_path / "out") == 2
+    assert "named twice" in capsys.readouterr().err

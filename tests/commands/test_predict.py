@@ -180,12 +180,36 @@ def test_as_many_templates_as_in_training_and_of_the_same_chains(tmp_path, capsy
     assert "does not say how many templates" in told
     np.testing.assert_array_equal(unsaid, scores("four", "--per-chain", 4)[0])
     assert abs(unsaid - two).max() > 1e-3
+    save(tmp_path / "never.ckpt", TemplateResNet, ContactDataModule={"templates_per_chain": 0})
+    words = ["--templates", data]
+    assert predict(tmp_path / "never.ckpt", tmp_path / "x.fasta", tmp_path / "n", *words) == 2
+    assert "its training showed none" in capsys.readouterr().err
+    words = ["--per-chain", 3]
+    assert predict(tmp_path / "own.ckpt", tmp_path / "x.fasta", tmp_path / "n", *words) == 2
+    assert "give --templates DATA" in capsys.readouterr().err
     words = ["--templates", data, "--per-chain", 0]
     assert predict(tmp_path / "own.ckpt", tmp_path / "x.fasta", tmp_path / "none", *words) == 2
     assert "per-chain" in capsys.readouterr().err
     other = {"trained_on": sequence_hashes([*trained[1:], "ACDE"])}
     told = scores("other", "--per-chain", 2, about=other)[1]
     assert f"3 of the 4 training sequences of {data} were in this model's training" in told
+
+
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_inputs_are_searched_as_thoroughly_as_the_training_chains(
+    tmp_path, monkeypatch, exhaustive
+):
+    """However few they are: a test chain gets the templates with which it was scored."""
+    searches = []
+    monkeypatch.setattr(verb, "MMseqs", lambda: searches.append(StandIn()) or searches[-1])
+    checkpoint = save(tmp_path / "template.ckpt", TemplateResNet)
+    data = tmp_path / "data"
+    data.mkdir()
+    write_eight(data)
+    write(data, exhaustive=exhaustive)
+    (tmp_path / "x.fasta").write_text(">one\nACDEFGHIKLMNPQRSTVWYACDE\n")
+    assert predict(checkpoint, tmp_path / "x.fasta", tmp_path / "out", "--templates", data) == 0
+    assert [search.exhaustive for search in searches] == [exhaustive]
 
 
 def test_templates_for_a_model_that_looks_at_none_are_refused(checkpoint, tmp_path, capsys):

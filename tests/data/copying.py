@@ -18,6 +18,7 @@ class StandIn:
 
     Attributes:
         asked: Queries and targets of the last search.
+        exhaustive: Whether it was to align every pair.
         homologous: Targets, by length, that are above the threshold for every query.
     """
 
@@ -26,7 +27,8 @@ class StandIn:
     def __init__(self, homologous=()):
         self.asked, self.homologous = ((), ()), homologous
 
-    def align(self, queries, targets, evalue):
+    def align(self, queries, targets, evalue, exhaustive):
+        self.exhaustive = exhaustive
         self.asked = (queries, targets)
         for query in queries:
             hits = []
@@ -44,7 +46,7 @@ class FirstChain:
 
     version = "99"
 
-    def align(self, queries, targets, evalue):
+    def align(self, queries, targets, evalue, exhaustive):
         index = np.arange(25)
         for _ in queries:
             yield [Alignment(0, 0.01, 50.0, 0.2, 0.5, index + 2, index)]

@@ -317,6 +317,14 @@ def test_templates_that_are_not_there_are_asked_for(folder):
         module.setup("fit")
 
 
+def test_more_templates_than_were_kept_are_asked_for(small_templates):
+    folder = small_templates[0]
+    kept = Templates(ChainStore(folder)).facts["per_chain"]
+    ContactDataModule(str(folder), templates_per_chain=kept).setup("fit")
+    with pytest.raises(InputError, match=f"at most {kept} templates .* --per-chain {kept + 1}"):
+        ContactDataModule(str(folder), templates_per_chain=kept + 1).setup("fit")
+
+
 def test_templates_cannot_be_fewer_than_none():
     with pytest.raises(ValueError, match="templates_per_chain must be >= 0"):
         ContactDataModule(templates_per_chain=-1)

@@ -163,7 +163,7 @@ def test_alignments_of_sequences_with_gaps(mmseqs):
     first = random_sequence(120, 0)
     other = random_sequence(15, 5) + first[:40] + first[47:80] + random_sequence(5, 7) + first[80:]
     stranger = random_sequence(100, 9)
-    found = list(mmseqs.align([first, stranger], [stranger[:50], other, first], 1e-3))
+    found = list(mmseqs.align([first, stranger], [stranger[:50], other, first], 1e-3, True))
     assert [[hit.target for hit in hits] for hits in found] == [[2, 1], [0]]
     nearest, hit = found[0]
     assert nearest.identity == nearest.coverage == 1.0 and nearest.evalue < hit.evalue < 1e-20
@@ -191,12 +191,28 @@ def test_blocks_of_queries_have_the_alignments_of_one_search(mmseqs, monkeypatch
     def told(hits):
         return [(hit.target, hit.evalue, hit.query_index.tolist()) for hit in hits]
 
-    whole = [told(hits) for hits in mmseqs.align(queries, chains, 1.0)]
+    whole = [told(hits) for hits in mmseqs.align(queries, chains, 1.0, True)]
     monkeypatch.setattr(homology, "QUERIES_AT_ONCE", 3)
-    assert [told(hits) for hits in mmseqs.align(queries, chains, 1.0)] == whole
+    assert [told(hits) for hits in mmseqs.align(queries, chains, 1.0, True)] == whole
     assert [{hit[0] for hit in hits[:2]} for hits in whole[:3:2]] == [{0, 4}, {2, 0}]
 
 
+@pytest.mark.parametrize("query", ["X" * 40, "G" * 40, "G", "XG", "BZJO"])
+def test_sequences_of_which_no_residue_fits_resemble_nothing(mmseqs, query):
+    """MMseqs2 reports a chance alignment of them: homologous to all, or the end of the program."""
+    protein = random_sequence(60, 3)
+    targets = ["W" * 50, "P" * 40, "X" * 35, protein.replace("G", "A")]
+    assert [hit for hit in mmseqs.search([query], targets, 10.0) if hit.target < 2] == []
+    hits, own = mmseqs.align([query, protein], targets, 10.0, True)
+    assert [hit.target for hit in hits] == [] and own[0].target == 3
+
+
+def test_one_chain_of_unknown_residues_does_not_join_the_rest(mmseqs):
+    chains = [random_sequence(60 + n, n) for n in range(5)] + ["X" * 60, "X" * 50]
+    found = mmseqs.search(chains, None, 10.0)
+    assert [hit for hit in found if Threshold().reached(hit)] == []
+
+
 def test_nothing_to_align(mmseqs):
-    assert list(mmseqs.align([], ["ACD"], 1.0)) == []
-    assert list(mmseqs.align(["ACD", "A"], [], 1.0)) == [[], []]
+    assert list(mmseqs.align([], ["ACD"], 1.0, True)) == []
+    assert list(mmseqs.align(["ACD", "A"], [], 1.0, True)) == [[], []]

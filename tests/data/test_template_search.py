@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from protcontact.data import homology
 from protcontact.data.homology import Threshold
 from protcontact.data.splitfile import Assignment, write_assignments
 from protcontact.data.store import ChainStore
@@ -67,13 +68,25 @@ def test_the_file_says_how_it_was_made(folder):
     write(folder, per_chain=3)
     facts = Templates(ChainStore(folder)).facts
     assert (facts["mmseqs"], facts["evalue"], facts["per_chain"]) == ("99", 10.0, 3)
+    assert facts["exhaustive"] is True
+
+
+def test_many_pairs_are_searched_with_the_prefilter_unless_told_otherwise(folder, monkeypatch):
+    monkeypatch.setattr(homology, "EXHAUSTIVE_CELLS", 10)
+    for told, expected in ((None, False), (True, True), (False, False)):
+        search = StandIn()
+        write_templates(folder, TemplateOptions(exhaustive=told), search)
+        assert search.exhaustive is expected
+        assert Templates(ChainStore(folder)).facts["exhaustive"] is expected
+        find_templates(["ACDEFGHIK"], ChainStore(folder), TemplateOptions(exhaustive=told), search)
+        assert search.exhaustive is expected
 
 
 def test_a_failed_search_leaves_the_old_file(folder, monkeypatch):
     write(folder)
     before = (folder / TEMPLATES).read_bytes()
 
-    def broken(self, queries, targets, evalue):
+    def broken(self, queries, targets, evalue, exhaustive):
         raise InputError("no memory")
 
     monkeypatch.setattr(StandIn, "align", broken)

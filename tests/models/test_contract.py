@@ -163,6 +163,14 @@ def test_index_none_means_a_whole_chain(encoder, head):
     torch.testing.assert_close(head(x, mask), head(x, mask, index))
 
 
+def test_head_does_not_know_where_the_chain_begins(head):
+    """In evaluation, too: only how far residues are apart counts."""
+    _, mask = random_tokens([7, 4])
+    x = torch.randn(2, 7, CHANNELS, dtype=torch.float64)
+    index = default_index(mask)
+    torch.testing.assert_close(head.eval()(x, mask, index + 100), head(x, mask, index))
+
+
 def test_head_knows_true_separation(head):
     """In a crop of two windows, neighbours in the tensor may be 500 residues apart."""
     x = torch.randn(1, 8, CHANNELS, dtype=torch.float64)

@@ -83,6 +83,20 @@ def test_seeds_of_one_model_are_joined_and_can_be_kept_apart():
     assert [m.name for m in same.models] == ["a #1", "a #2"]
 
 
+def test_one_config_trained_on_other_data_is_another_model():
+    """What the data do would pass for what seeds do."""
+    about = settings(1, data_fingerprint="e" * 64)
+    other = make_run("a", "runs/a/1", about, {}, tables(list(map(float, HARD / 2))))
+    found = compare([made("a", HARD), other])
+    assert [len(model.runs) for model in found.models] == [1, 1]
+    assert any("trained on other data" in note for note in found.notes)
+    unsaid = {name: value for name, value in about.items() if name != "data_fingerprint"}
+    of_old = make_run("a", "runs/a/1", unsaid, {}, tables(list(map(float, HARD / 2))))
+    found = compare([made("a", HARD), of_old])
+    assert [len(model.runs) for model in found.models] == [2]
+    assert not any("other data" in note for note in found.notes)
+
+
 def test_two_seeds_of_one_model_are_not_distinguishable_however_many_chains():
     runs = [made("a", HARD, seed=0), made("a", HARD + 0.005, seed=1)]
     other = [made("b", HARD, channels=8), made("c", HARD + 0.005, channels=9)]

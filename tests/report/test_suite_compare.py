@@ -9,6 +9,8 @@ import time
 import pytest
 
 from protcontact.data.datamodule import ContactDataModule
+from protcontact.data.splits import TEMPLATES
+from protcontact.data.template_search import TemplateOptions, write_templates
 from protcontact.errors import InputError
 from protcontact.models.heads.template_resnet import TemplateResNet
 from protcontact.report import suite_compare
@@ -18,7 +20,7 @@ from protcontact.report.suite_runs import note_of
 from protcontact.report.suite_scores import bins_of, score_model, write_scores
 from protcontact.report.suite_tables import COPY
 from protcontact.training.checkpoint import load_model
-from tests.data.copying import write_first_chain
+from tests.data.copying import StandIn, write_first_chain
 from tests.report.suites import Own, Pretender, Stumbling, write_data, write_suite
 
 RUNS = ["one/seed_0", "one/seed_1", "two/seed_0", "two/seed_1"]
@@ -241,6 +243,21 @@ def test_what_was_trained_and_not_scored_is_not_trained_again(tmp_path, data):
         (tmp_path / "out" / "two" / "seed_1" / name).unlink()
     again = Pretender(data)
     assert go(tmp_path, data, again).table == table and again.calls == []
+
+
+def test_scores_of_other_templates_are_not_mixed_in(tmp_path, data):
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    write_first_chain(own)
+    assert go(tmp_path, own, Pretender(own, head=TemplateResNet, shown=1), seeds=[0]).failures == []
+    before = (own / TEMPLATES).read_bytes()
+    write_templates(own, TemplateOptions(evalue=0.5), StandIn())
+    again = Pretender(own, head=TemplateResNet, shown=1)
+    with pytest.raises(InputError, match="seed_0 was scored with other templates"):
+        go(tmp_path, own, again, seeds=[0, 1])
+    assert again.calls == []
+    (own / TEMPLATES).write_bytes(before)
+    assert go(tmp_path, own, again, seeds=[0, 1]).failures == []
 
 
 def test_the_copy_is_that_of_the_templates_that_there_are(tmp_path, data):

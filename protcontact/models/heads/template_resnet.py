@@ -7,6 +7,7 @@ and goes on where an alignment ends (templates: Jumper et al. 2021; here without
 How much of a score is theirs, the null that copies the nearest chain tells.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -78,7 +79,8 @@ class TemplateResNet(ResidualTrunk, TemplateHead):
 
     def _laid(self, x: Tensor, mask: Tensor, index: Tensor, maps: Tensor, offset: int) -> Tensor:
         """Logits ``(B, L, L, 1)`` where the first cell begins `offset` residues too early."""
-        x = functional.pad(x, (0, 0, offset, 0))
-        mask, index = (functional.pad(part, (offset, 0)) for part in (mask, index))
+        x, mask = functional.pad(x, (0, 0, offset, 0)), functional.pad(mask, (offset, 0))
+        before = index[:, :1] - torch.arange(offset, 0, -1, device=index.device)
+        index = torch.cat([before, index], dim=1)
         maps = functional.pad(maps, (0, 0, offset, 0, offset, 0))
         return self.draw(x, mask, index, self.cells(maps))[:, offset:, offset:]

@@ -111,7 +111,7 @@ def test_evaluation_is_the_mean_over_the_ways_to_lay_cells(patch):
         logits = one_way(
             torch.cat([torch.full((2, offset, 6), 7.0).double(), x], dim=1),
             torch.cat([before, mask], dim=1),
-            torch.cat([torch.zeros(2, offset, dtype=torch.int64), index], dim=1),
+            torch.cat([torch.arange(-offset, 0).expand(2, offset), index], dim=1),
             longer,
         )
         drawn.append(logits[:, offset:, offset:])
