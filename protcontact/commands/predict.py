@@ -44,7 +44,7 @@ from protcontact.data.template_search import TemplateOptions, find_templates
 from protcontact.data.templates import aligned_template, open_templates, padded_templates
 from protcontact.errors import InputError
 from protcontact.metrics.running import ContactScores
-from protcontact.models.contract import ContactModel, TemplateHead
+from protcontact.models.contract import ContactModel
 from protcontact.report.prediction import (
     Outcome,
     calibration_note,
@@ -123,7 +123,7 @@ def _templates(
     Raises:
         InputError: If the model looks at no templates, or they cannot be searched.
     """
-    looks = isinstance(model.head, TemplateHead) and model.head.looks
+    looks = model.head.looks
     if args.templates is None:
         if args.per_chain is not None:
             raise InputError("--per-chain counts templates; give --templates DATA, too")

@@ -177,7 +177,7 @@ class ContactDataModule(pl.LightningDataModule):
                 ", or set --data.templates_per_chain 0"
             )
         if self.templates is not None:
-            self._refuse_more(self.templates.facts.get("per_chain", self.templates_per_chain))
+            self._refuse_more(self.templates.facts["per_chain"])
 
     def _refuse_more(self, found: int) -> None:
         """Refuse to show more templates than were kept of a chain.

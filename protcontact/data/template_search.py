@@ -6,7 +6,7 @@ templates are as remote as those of a held-out chain.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from protcontact.data import splitfile
@@ -47,11 +47,9 @@ class TemplateOptions:
         if self.per_chain < 1:
             raise InputError(f"--per-chain must be at least 1, not {self.per_chain}")
 
-    def decided(self, queries: Sequence[str], targets: Sequence[str]) -> "TemplateOptions":
-        """The same with a word on `exhaustive`."""
-        if self.exhaustive is not None:
-            return self
-        return replace(self, exhaustive=few(queries, targets))
+    def aligns_all(self, queries: Sequence[str], targets: Sequence[str]) -> bool:
+        """Whether every pair of these is aligned."""
+        return few(queries, targets) if self.exhaustive is None else self.exhaustive
 
 
 def find_templates(
@@ -81,7 +79,7 @@ def find_templates(
             f"the train split of {store.path} has no chains, so there are no templates in it"
         )
     targets = sorted(trained)
-    exhaustive = bool(options.decided(sequences, targets).exhaustive)
+    exhaustive = options.aligns_all(sequences, targets)
     found = mmseqs.align(sequences, targets, options.evalue, exhaustive)
     return [
         [
@@ -120,7 +118,8 @@ def write_templates(folder: Path, options: TemplateOptions, mmseqs: MMseqs) -> s
         about = {
             "data": split_fingerprint(store),
             "mmseqs": mmseqs.version,
-            **asdict(search.options),
+            **asdict(options),
+            "exhaustive": search.exhaustive,
         }
         write_file(store.path / TEMPLATES, len(store), found, about)
     return search.summary(found)
@@ -139,7 +138,7 @@ class _Search:
     """
 
     def __init__(self, store: ChainStore, threshold: Threshold, options: TemplateOptions) -> None:
-        self.threshold = threshold
+        self.threshold, self.options = threshold, options
         given = {line.id: line for line in splitfile.read_assignments(store.path)}
         self.askers: dict[str, list[int]] = {}  # sequence -> rows of the store
         self.trained: dict[str, int] = {}  # sequence -> the first row that has it
@@ -166,16 +165,16 @@ class _Search:
         # by length: what one call of the program aligns takes about as long as the next one
         self.queries = sorted(self.askers, key=lambda text: (len(text), text))
         self.targets = sorted(self.trained)
-        self.options = options.decided(self.queries, self.targets)
+        self.exhaustive = options.aligns_all(self.queries, self.targets)
 
     def run(self, mmseqs: MMseqs, advance: Advance) -> dict[int, list[Alignment]]:
         """Row -> its templates; their `target` is a row of the store."""
         found: dict[int, list[Alignment]] = {}
-        options = self.options
-        hits_of = mmseqs.align(self.queries, self.targets, options.evalue, bool(options.exhaustive))
+        evalue = self.options.evalue
+        hits_of = mmseqs.align(self.queries, self.targets, evalue, self.exhaustive)
         for number, (text, hits) in enumerate(zip(self.queries, hits_of, strict=True), start=1):
             for row in self.askers[text]:
-                found[row] = [*self._kept(row, text, hits)][: options.per_chain]
+                found[row] = [*self._kept(row, text, hits)][: self.options.per_chain]
             if number % NOTED_EVERY == 0 or number == len(self.queries):
                 advance((number - 1) % NOTED_EVERY + 1, "")
         return found

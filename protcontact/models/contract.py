@@ -66,7 +66,12 @@ class PairHead(Described, ABC):
 
     Args:
         in_channels: C of the encoder in front of it.
+
+    Attributes:
+        looks: Whether it looks at templates, if it is given any; see `TemplateHead`.
     """
+
+    looks: bool = False
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -135,13 +140,9 @@ class DistanceHead(PairHead):
 
 
 class TemplateHead(PairHead):
-    """Vectors of residues, and structures that resemble the chain, to a logit for each pair.
+    """Vectors of residues, and structures that resemble the chain, to a logit for each pair."""
 
-    Attributes:
-        looks: Whether it looks at templates, if it is given any.
-    """
-
-    looks: bool = True
+    looks = True
 
     @abstractmethod
     def forward(

@@ -289,7 +289,7 @@ def _models(runs: Sequence[Run], each: bool) -> list[Model]:
 
 
 def _alike(one: Run, other: Run) -> bool:
-    """Whether two runs are of one model: the same settings and the same data, any seed."""
+    """Whether two runs are of one model: the same settings and data, where both name them."""
     data = [run.facts.get("data_fingerprint") for run in (one, other)]
     return one.config == other.config and (None in data or data[0] == data[1])
 

@@ -23,7 +23,7 @@ from protcontact.errors import InputError
 from protcontact.gradflow.trained import refuse_broken
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.ranges import SeparationRange
-from protcontact.models.contract import ContactModel, TemplateHead
+from protcontact.models.contract import ContactModel
 from protcontact.report.suite import Plan, Suite, entry, odd_parameters, open_plan
 from protcontact.report.suite_files import write_tables
 from protcontact.report.suite_runs import (
@@ -121,7 +121,7 @@ class _Subject:
         write_scores(run.folder / "chains.csv", rows)
         note = {"status": "finished", "reason": "", "config": run.name, "seed": run.seed}
         note |= {"steps": run.steps, "reach": reach, **cost, "machine": machine(cost["device"])}
-        note |= {"templates": self.templates_digest() if looks(model) else None}
+        note |= {"templates": self.templates_digest() if model.head.looks else None}
         write_text(run.folder / "run.json", json.dumps(note, indent=1) + "\n")
         return None
 
@@ -131,7 +131,7 @@ class _Subject:
         Raises:
             InputError: If the training had none, so that the head has never seen one.
         """
-        if not looks(model):
+        if not model.head.looks:
             return self.data.whole_chains(self.suite.split)
         own = yaml.safe_load(newest_config(run.folder).read_text(encoding="utf-8"))
         shown = own["data"].get("templates_per_chain", 0)
@@ -187,11 +187,6 @@ class _Subject:
         return None if templates is None else CopiedChains(self.data.store, templates)
 
 
-def looks(model: ContactModel) -> bool:
-    """Whether a model's output depends on templates."""
-    return isinstance(model.head, TemplateHead) and model.head.looks
-
-
 def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> Compared:
     """Make all runs of a suite that are not finished, and write its tables.
 
@@ -212,6 +207,7 @@ def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> C
     torch.set_num_threads(suite.threads)
     chains = longest_chains(module, suite.split, suite.reach_chains)
     subject = _Subject(suite, module, out, bins_of(module, suite.split), chains, runner)
+    subject.refuse_other_templates(_runs(suite, plan, out))
     unmeasured = [
         Run(name, config, suite.seeds[0], suite.measured_steps, out / name / MEASURE)
         for name, config in suite.configs.items()
@@ -219,7 +215,6 @@ def compare(suite: Suite, data: Path, out: Path, jobs: int, runner: Runner) -> C
     ]
     failures = _all(lambda run: subject.measure(run, plan), unmeasured, "measured", jobs, runner)
     runs = _runs(suite, plan, out)
-    subject.refuse_other_templates(runs)
     waiting = [run for run in runs if note_of(run.folder).get("status") != "finished"]
     failures += _all(subject.make, waiting, "runs", jobs, runner)
     finished = [run for run in runs if note_of(run.folder).get("status") == "finished"]

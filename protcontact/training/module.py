@@ -32,7 +32,6 @@ from protcontact.models.contract import (
     DistanceHead,
     Encoder,
     PairHead,
-    TemplateHead,
 )
 from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.checkpoint import (
@@ -126,8 +125,7 @@ class ContactModule(pl.LightningModule):
         """Note what is trained and scored on, and open what can be copied."""
         self.scored.forget_nulls()
         data, head = self._data, self.model.head
-        looks = isinstance(head, TemplateHead) and head.looks
-        if data is not None and looks and not data.templates_per_chain:
+        if data is not None and head.looks and not data.templates_per_chain:
             rank_zero_warn(
                 f"{type(head).__name__} looks at templates, and the data show none: set "
                 "--data.templates_per_chain to what it was trained with (`protcontact templates`)"

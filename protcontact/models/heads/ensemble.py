@@ -40,7 +40,7 @@ class HeadEnsemble(TemplateHead):
                 f"encoders give {in_channels}; name the heads in the order of their encoders"
             )
         self.members = nn.ModuleList(heads)
-        self.looks = any(isinstance(head, TemplateHead) and head.looks for head in heads)
+        self.looks = any(head.looks for head in heads)
 
     def forward(
         self,
