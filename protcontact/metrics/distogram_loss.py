@@ -83,6 +83,4 @@ def masked_distogram_loss(
     Returns:
         Scalar, float32 (float64 for float64 logits). Refuses what `chain_distogram_losses` refuses.
     """
-    losses = chain_distogram_losses(distogram, batch, edges, min_separation=min_separation)
-    means = losses.total / losses.pairs.clamp(min=1)
-    return means.sum() / (losses.pairs > 0).sum().clamp(min=1)
+    return chain_distogram_losses(distogram, batch, edges, min_separation=min_separation).mean()

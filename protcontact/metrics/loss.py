@@ -25,6 +25,11 @@ class ChainLosses:
     total: Tensor
     pairs: Tensor
 
+    def mean(self) -> Tensor:
+        """Average over a chain's pairs, then over the chains that have any; 0 if none has."""
+        means = self.total / self.pairs.clamp(min=1)
+        return means.sum() / (self.pairs > 0).sum().clamp(min=1)
+
 
 def chain_losses(
     logits: Tensor,
@@ -91,8 +96,6 @@ def masked_contact_loss(
     Returns:
         Scalar, float32 (float64 for float64 logits). Refuses what `chain_losses` refuses.
     """
-    losses = chain_losses(
+    return chain_losses(
         logits, batch, min_separation=min_separation, positive_weight=positive_weight
-    )
-    means = losses.total / losses.pairs.clamp(min=1)
-    return means.sum() / (losses.pairs > 0).sum().clamp(min=1)
+    ).mean()

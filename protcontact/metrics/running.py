@@ -9,14 +9,18 @@ import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch.distributed
 from torch import Tensor
 
 from protcontact.atomic import replacing
 from protcontact.batch import ContactBatch
+from protcontact.metrics.loss import ChainLosses
 from protcontact.metrics.precision import METRIC_NAMES, ChainScores, score_batch
 from protcontact.metrics.ranges import RANGES
+
+Held = TypeVar("Held")
 
 
 class ContactScores:
@@ -85,12 +89,8 @@ class ContactScores:
 
         Without a process group these are the rows held here. Refuses what `add` refuses.
         """
-        parts: list[list[ChainScores]] = [self.rows()]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts = [[] for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(parts, self.rows())
         joined = ContactScores()
-        for part in parts:
+        for part in _of_all(self.rows()):
             for row in part:
                 joined.add(row)
         return joined
@@ -124,6 +124,51 @@ class ContactScores:
                         line[f"{name}:{column}"] = value
             lines.append(line)
         _write_tsv(Path(path), lines)
+
+
+class RunningLosses:
+    """Losses of each chain, by name, and their means.
+
+    As the scores are: a chain counts once, however often a sampler repeats it.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, float]] = {}
+
+    def update(self, batch: ContactBatch, losses: Mapping[str, ChainLosses]) -> None:
+        """Keep the loss of each chain of a batch, per known pair; chains without one have none."""
+        for name, each in losses.items():
+            held = self._held.setdefault(name, {})
+            for chain, total, pairs in zip(
+                batch.ids, each.total.tolist(), each.pairs.tolist(), strict=True
+            ):
+                if pairs > 0:
+                    held.setdefault(chain, total / pairs)
+
+    def means(self) -> dict[str, float]:
+        """Mean over the chains held here, by name; NaN if there are none."""
+        return {name: _mean(list(held.values())) for name, held in self._held.items()}
+
+    def gather(self) -> "RunningLosses":
+        """Return the losses of all processes, on every process; a collective call."""
+        joined = RunningLosses()
+        for part in _of_all(self._held):
+            for name, held in part.items():
+                joined._held[name] = held | joined._held.get(name, {})
+        return joined
+
+    def reset(self) -> None:
+        """Forget all chains."""
+        self._held.clear()
+
+
+def _of_all(own: Held) -> list[Held]:
+    """What each process holds, on every process; without a process group, what this one does."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    parts = [own] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, own)
+    return parts
 
 
 def _truth(row: ChainScores) -> tuple[object, ...]:

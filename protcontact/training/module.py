@@ -4,7 +4,6 @@
 distances, AdamW with warm-up and cosine decay, and this package's one definition of the scores.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -22,8 +21,8 @@ from protcontact.batch import ContactBatch
 from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
 from protcontact.metrics.calibration import Temperature, fit_temperature
-from protcontact.metrics.distogram_loss import masked_distogram_loss
-from protcontact.metrics.loss import masked_contact_loss
+from protcontact.metrics.distogram_loss import chain_distogram_losses
+from protcontact.metrics.loss import ChainLosses, chain_losses
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.metrics.running import ContactScores
 from protcontact.models.compiled import compile_in_place
@@ -43,6 +42,7 @@ from protcontact.training.checkpoint import (
 )
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
+from protcontact.training.schedule import warmup_cosine
 from protcontact.training.sharding import shard
 from protcontact.training.stage_scores import Scorer, StageScores
 
@@ -150,7 +150,10 @@ class ContactModule(pl.LightningModule):
 
     def loss(self, logits: Tensor, batch: ContactBatch) -> Tensor:
         """Masked cross-entropy of contacts with this module's settings, whatever is trained."""
-        return masked_contact_loss(
+        return self._contact_losses(logits, batch).mean()
+
+    def _contact_losses(self, logits: Tensor, batch: ContactBatch) -> ChainLosses:
+        return chain_losses(
             logits,
             batch,
             min_separation=self.min_separation,
@@ -177,31 +180,34 @@ class ContactModule(pl.LightningModule):
             maps: Drawn by the head: logits ``(B, L, L)``, or ``(B, L, L, N)`` of distances.
             batch: The truth.
         """
+        return self._objectives(maps, batch).mean()
+
+    def _objectives(self, maps: Tensor, batch: ContactBatch) -> ChainLosses:
         head, span = self.model.head, self.min_separation
         if not isinstance(head, DistanceHead):
-            return self.loss(maps, batch)
-        loss = masked_distogram_loss(maps, batch, head.edges, min_separation=span)
+            return self._contact_losses(maps, batch)
+        losses = chain_distogram_losses(maps, batch, head.edges, min_separation=span)
         if not self.contact_weight:
-            return loss
-        return loss + self.contact_weight * self.loss(head.contact_logits(maps), batch)
+            return losses
+        contacts = self._contact_losses(head.contact_logits(maps), batch)  # of the same pairs
+        return ChainLosses(losses.total + self.contact_weight * contacts.total, losses.pairs)
 
     def validation_step(self, batch: ContactBatch, batch_idx: int) -> None:
         """Score full chains of the validation split."""
-        self._score(batch, "val")
+        self._score(batch)
 
     def test_step(self, batch: ContactBatch, batch_idx: int) -> None:
         """Score full chains of the test split."""
-        self._score(batch, "test")
+        self._score(batch)
 
-    def _score(self, batch: ContactBatch, stage: str) -> None:
+    def _score(self, batch: ContactBatch) -> None:
         maps, head = self.model(batch, draw=True).maps, self.model.head
         losses, logits = {}, maps
         if isinstance(head, DistanceHead):  # which are compared with others by their contacts
-            losses[f"{stage}/objective"] = self.objective(maps, batch)
+            losses["objective"] = self._objectives(maps, batch)
             logits = head.contact_logits(maps)
-        losses[f"{stage}/loss"] = self.loss(logits, batch)
-        self.log_dict(losses, batch_size=len(batch), on_epoch=True, sync_dist=True)
-        self.scored.update(logits, batch, self._nulls)
+        losses["loss"] = self._contact_losses(logits, batch)
+        self.scored.update(logits, batch, self._nulls, losses)
 
     @property
     def scores(self) -> ContactScores:
@@ -273,11 +279,15 @@ class ContactModule(pl.LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         self.scored.finish(stage, sanity=self.trainer.sanity_checking)
-        found = self.scores.summary() | {
-            name: value
-            for name, value in self.scored.reliability.summary().items()
-            if name.endswith(("/ECE", "/Brier"))
-        }
+        found = (
+            self.scores.summary()
+            | self.scored.losses.means()
+            | {
+                name: value
+                for name, value in self.scored.reliability.summary().items()
+                if name.endswith(("/ECE", "/Brier"))
+            }
+        )
         self.log_dict({f"{stage}/{name}": value for name, value in found.items()})
         for name, null in self.nulls.items():
             label = f"{stage}/{NULL_LABELS[name]}"
@@ -361,32 +371,6 @@ class ContactModule(pl.LightningModule):
         self.trained_on = trained_on
         self.prior = SeparationPrior.from_state_dict(checkpoint[KEY]["prior"])
         self.temperature = temperature_of(checkpoint[KEY], "this checkpoint")
-
-
-def warmup_cosine(warmup: int, total: float, final: float) -> Callable[[int], float]:
-    """Factor on the learning rate: linear from 0 to 1, then a half cosine to `final`.
-
-    A function and not an object: torch keeps the state of objects in checkpoints, and a run that is
-    resumed with more steps would get the end of the old schedule.
-
-    Args:
-        warmup: Steps of the rise.
-        total: Steps of the whole training; infinite keeps 1 after the rise.
-        final: Factor at the last step.
-
-    Returns:
-        Step, counting from 0 -> factor.
-    """
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if math.isinf(total):
-            return 1.0
-        done = min(1.0, (step - warmup) / max(1.0, total - warmup))
-        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
-
-    return factor
 
 
 def count_parameters(module: nn.Module) -> int:

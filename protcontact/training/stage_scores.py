@@ -11,7 +11,8 @@ from torch import Tensor
 from protcontact.batch import ContactBatch
 from protcontact.errors import InputError
 from protcontact.metrics.calibration import Reliability
-from protcontact.metrics.running import ContactScores
+from protcontact.metrics.loss import ChainLosses
+from protcontact.metrics.running import ContactScores, RunningLosses
 
 # Makes scores ``(B, L, L)`` for the pairs of a batch.
 Scorer = Callable[[ContactBatch], Tensor]
@@ -23,12 +24,14 @@ class StageScores:
     Attributes:
         model: Of the model, chain by chain.
         reliability: Of the model's probabilities.
+        losses: Of the model, by name.
         nulls: Name of a null -> its scores.
     """
 
     def __init__(self) -> None:
         self.model = ContactScores()
         self.reliability = Reliability()
+        self.losses = RunningLosses()
         self.nulls: dict[str, ContactScores] = {}
         self._complete = ""  # the split whose nulls are
 
@@ -45,17 +48,25 @@ class StageScores:
         """
         self.model.reset()
         self.reliability.reset()
+        self.losses.reset()
         if self._complete != split:
             self._complete = ""
             self.nulls = {name: ContactScores() for name in nulls}
 
-    def update(self, logits: Tensor, batch: ContactBatch, nulls: Mapping[str, Scorer]) -> None:
+    def update(
+        self,
+        logits: Tensor,
+        batch: ContactBatch,
+        nulls: Mapping[str, Scorer],
+        losses: Mapping[str, ChainLosses],
+    ) -> None:
         """Score a batch of whole chains.
 
         Args:
             logits: ``(B, L, L)`` of the model.
             batch: The chains.
             nulls: As they were named at the start.
+            losses: Of the chains, by name.
 
         Raises:
             InputError: If logits are not numbers.
@@ -68,6 +79,7 @@ class StageScores:
             )
         self.model.update(logits, batch)
         self.reliability.update(logits, batch)
+        self.losses.update(batch, losses)
         if not self._complete:
             for name, scores in self.nulls.items():
                 scores.update(nulls[name](batch), batch)
@@ -81,6 +93,7 @@ class StageScores:
         """
         self.model = self.model.gather()
         self.reliability = self.reliability.gather()
+        self.losses = self.losses.gather()
         if not self._complete:
             self.nulls = {name: scores.gather() for name, scores in self.nulls.items()}
             self._complete = "" if sanity else split

@@ -11,9 +11,10 @@ import torch.multiprocessing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protcontact.metrics.loss import ChainLosses
 from protcontact.metrics.precision import METRIC_NAMES, score_batch
 from protcontact.metrics.ranges import RANGES
-from protcontact.metrics.running import ContactScores
+from protcontact.metrics.running import ContactScores, RunningLosses
 from tests.metrics.chains import compact_chain, make_batch, random_scores
 
 # The last two chains are undefined: too short, and without any known pair.
@@ -115,6 +116,30 @@ def test_gather_on_one_process_is_the_same():
     assert total.gather() is not total
 
 
+def losses_of(*batches):
+    """Of the same chains; the last two have no pair."""
+    held = RunningLosses()
+    for members in batches:
+        chains = [chain_and_scores(k)[0] for k in members]
+        batch = make_batch(chains, ids=[f"p{k}" for k in members])
+        pairs = torch.tensor([0 if k > 6 else LENGTHS[k] for k in members])
+        total = torch.tensor([1.0 / (k + 3) for k in members]) * (pairs > 0)
+        held.update(batch, {"loss": ChainLosses(total, pairs)})
+    return held
+
+
+def test_a_loss_is_a_mean_over_chains_that_have_pairs():
+    means = [1 / (k + 3) / LENGTHS[k] for k in range(7)]
+    expected = pytest.approx(sum(means) / 7, rel=1e-6)
+    for batches in ([range(9)], [[0, 1], [2, 3, 4, 5], [6, 7, 8], [0]]):
+        held = losses_of(*batches)
+        assert held.means() == {"loss": expected}
+        assert held.gather().means() == held.means()
+    assert math.isnan(losses_of([7, 8]).means()["loss"])
+    held.reset()
+    assert held.means() == {}
+
+
 def _worker(rank, folder, shares):
     """One of several processes: its own share of chains, its own number of threads."""
     torch.set_num_threads(rank + 1)
@@ -126,7 +151,7 @@ def _worker(rank, folder, shares):
         gathered = total.gather()
         gathered.write_table(f"{folder}/rank{rank}.tsv")
         with open(f"{folder}/rank{rank}.json", "w") as file:
-            file.write(digits(gathered))
+            file.write(digits(gathered) + str(losses_of(*shares[rank]).gather().means()))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -144,8 +169,9 @@ def test_two_processes_give_the_same_digits_as_one(tmp_path, shares):
     torch.multiprocessing.spawn(_worker, args=(str(tmp_path), shares), nprocs=2)
     alone = totals(range(len(LENGTHS)))
     alone.write_table(tmp_path / "alone.tsv")
+    losses = losses_of(range(len(LENGTHS))).means()
     for rank in (0, 1):
-        assert (tmp_path / f"rank{rank}.json").read_text() == digits(alone)
+        assert (tmp_path / f"rank{rank}.json").read_text() == digits(alone) + str(losses)
         assert (tmp_path / f"rank{rank}.tsv").read_bytes() == (tmp_path / "alone.tsv").read_bytes()
 
 

@@ -25,7 +25,7 @@ from protcontact.models.masked_residues import MaskedResidues
 from protcontact.training.callbacks.separation_null import SeparationNull
 from protcontact.training.checkpoint import KEY, load_model
 from protcontact.training.copied_chains import CopiedChains
-from protcontact.training.module import ContactModule, count_parameters, warmup_cosine
+from protcontact.training.module import ContactModule, count_parameters
 from tests.data.copying import write_first_chain
 
 
@@ -140,15 +140,6 @@ def test_weight_decay_on_matrices_only(make_module, make_data, tmp_path):
     assert len(decayed["params"]) + len(free["params"]) == len(list(module.parameters()))
 
 
-def test_schedule():
-    factor = warmup_cosine(warmup=4, total=14, final=0.1)
-    assert [factor(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert factor(4) == 1.0
-    assert factor(9) == pytest.approx(0.55)  # half way: the mean of 1 and 0.1
-    assert factor(14) == factor(100) == pytest.approx(0.1)
-    assert warmup_cosine(2, math.inf, 0.0)(10**9) == 1.0
-
-
 def test_more_steps_after_a_resume_get_a_learning_rate(make_module, make_data, tmp_path):
     """The schedule of the first run ended at 0; torch once brought it back from the checkpoint."""
     run = trainer(tmp_path, max_steps=4)
@@ -206,14 +197,13 @@ def test_the_head_decides_what_is_minimised(make_module, make_data, tmp_path):
         torch.testing.assert_close(module.loss(module(batch), batch), contacts)
     module = make_module(head=distances).eval()
     logged = trainer(tmp_path).validate(module, data, verbose=False)[0]
-    batches = list(data.val_dataloader())
-    sizes = torch.tensor([float(len(batch)) for batch in batches])
+    chains = [data.whole_chain(row) for row in data.rows("val")]
     for name, losses in {
-        "loss": [module.loss(module(batch), batch) for batch in batches],
-        "objective": [module.objective(module.model(b, draw=True).maps, b) for b in batches],
+        "loss": [module.loss(module(chain), chain) for chain in chains],
+        "objective": [module.objective(module.model(c, draw=True).maps, c) for c in chains],
     }.items():
-        mean = (torch.stack(losses) * sizes).sum() / sizes.sum()
-        assert logged[f"val/{name}"] == pytest.approx(float(mean.detach()), rel=1e-5)
+        mean = float(torch.stack(losses).mean().detach())
+        assert logged[f"val/{name}"] == pytest.approx(mean, rel=1e-5)
     assert "val/objective" not in trainer(tmp_path).validate(make_module(), data, verbose=False)[0]
 
 

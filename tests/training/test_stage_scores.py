@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from protcontact.errors import InputError
+from protcontact.metrics.loss import chain_losses
 from protcontact.training.stage_scores import StageScores
 
 
@@ -29,7 +30,7 @@ def one_pass(scores, split, batches, nulls, **options):
     for batch in batches:
         size = batch.tokens.shape[1]
         logits = torch.randn(1, size, size, generator=torch.Generator().manual_seed(size))
-        scores.update(logits, batch, nulls)
+        scores.update(logits, batch, nulls, {"loss": chain_losses(logits, batch)})
     scores.finish(split, **options)
 
 
@@ -41,6 +42,9 @@ def test_nulls_are_scored_once_per_split(batches):
     one_pass(scores, "val", batches[:2], {"near": null})
     assert null.calls == len(batches) and scores.nulls["near"].rows() == first
     assert len(scores.model) == len(scores.reliability) == 2
+    first_two = scores.losses.means()["loss"]
+    one_pass(scores, "val", batches[:1] * 2 + batches[1:2], {"near": null})  # one comes twice
+    assert scores.losses.means()["loss"] == first_two > 0
     one_pass(scores, "test", batches[:3], {"near": null})
     assert null.calls == len(batches) + 3 and len(scores.nulls["near"]) == 3
 
@@ -65,7 +69,7 @@ def test_a_pass_that_broke_off_is_not_mistaken_for_a_whole_one(batches):
     scores, null = StageScores(), Counted()
     nulls = {"near": null}
     scores.start("val", nulls)
-    scores.update(null(batches[0]), batches[0], nulls)
+    scores.update(null(batches[0]), batches[0], nulls, {})
     one_pass(scores, "val", batches, nulls)
     assert len(scores.nulls["near"]) == len(batches)
 
@@ -76,4 +80,4 @@ def test_a_training_that_diverged_is_the_users(batches):
     scores.start("val", ())
     size = batches[0].tokens.shape[1]
     with pytest.raises(InputError, match=f"{batches[0].ids[0]} are NaN: .* lower learning rate"):
-        scores.update(torch.full((1, size, size), float("nan")), batches[0], {})
+        scores.update(torch.full((1, size, size), float("nan")), batches[0], {}, {})

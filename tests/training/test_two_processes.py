@@ -3,6 +3,7 @@
 Starting processes is what costs the time here, so one pair of them does everything in turn.
 """
 
+import csv
 import json
 import os
 import shutil
@@ -211,6 +212,11 @@ def test_the_same_digits_on_two_processes(one, two, verb):
         texts = [next(each.glob(f"version_*/{name}")) for each in (run, two / f"two_{verb}")]
         assert texts[0].read_text() == texts[1].read_text()
         assert "copy" in texts[0].read_text()
+    logs = [next(each.glob("version_*/metrics.csv")) for each in (run, two / f"two_{verb}")]
+    rows = [next(csv.DictReader(log.open(newline=""))) for log in logs]
+    assert float(rows[0][f"{stage}/loss"]) > 0
+    names = [name for name in rows[0] if not name.startswith("cost/")]
+    assert [rows[0][name] for name in names] == [rows[1][name] for name in names]
 
 
 @pytest.mark.slow
