@@ -30,7 +30,7 @@ from protcontact.data.datamodule import ContactDataModule
 from protcontact.errors import InputError
 from protcontact.training.checkpoint import WholeFiles, read_checkpoint
 from protcontact.training.fingerprint import scored_on
-from protcontact.training.loggers import make_folders, run_loggers, starts_of
+from protcontact.training.loggers import run_loggers, starts_of
 from protcontact.training.module import ContactModule, count_parameters
 from protcontact.training.rank_watch import RankWatch
 from protcontact.training.score_files import (
@@ -96,10 +96,11 @@ class ContactCLI(LightningCLI):
             raise InputError(str(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Log to CSV and wandb unless the config names other loggers or ``false``."""
+        """Leave the loggers to `_ready` unless the config names some or ``false``."""
         settings = self._get(self.config_init, "trainer")
-        if settings.logger in (None, True) and not settings.fast_dev_run:
-            kwargs["logger"] = run_loggers(settings.default_root_dir or "runs")
+        self._logs = settings.logger in (None, True) and not settings.fast_dev_run
+        if self._logs:
+            kwargs["logger"] = False
         kwargs["plugins"] = [*(settings.plugins or []), WholeFiles()]
         trainer = super().instantiate_trainer(**kwargs)
         watch = RankWatch()
@@ -133,10 +134,11 @@ class ContactCLI(LightningCLI):
         self._report("test")
 
     def _ready(self, kwargs: dict[str, Any], required: bool) -> dict[str, Any]:
-        """Look at checkpoint and data, and only then leave traces in the run's folder."""
+        """Look at checkpoint and data, and only then make a folder to log into."""
         safe = self._safe(kwargs, required)
         self.datamodule.setup(str(self.subcommand))
-        make_folders(self.trainer.loggers)
+        if self._logs:
+            self.trainer.loggers = run_loggers(self.trainer.default_root_dir)
         return safe
 
     def _safe(self, kwargs: dict[str, Any], required: bool) -> dict[str, Any]:

@@ -7,7 +7,6 @@ the user is logged in, offline otherwise, so that nothing ever asks for an accou
 import importlib.util
 import netrc
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
@@ -15,7 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
 def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger]:
-    """Make the loggers of a run.
+    """Make the loggers of a run that starts now, and the folder that they write into.
 
     Args:
         folder: The run's folder; each start writes into a new ``version_N`` below it.
@@ -24,7 +23,9 @@ def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger
     Returns:
         The CSV logger first: its folder is the run's log folder.
     """
-    csv = CSVLogger(save_dir=str(folder), name="")
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    # other ranks write nothing, and are told the folder by the first
+    csv = CSVLogger(save_dir=str(folder), name="", version=_claim(Path(folder)) if first else None)
     if importlib.util.find_spec("wandb") is None or os.environ.get("WANDB_MODE") == "disabled":
         return [csv]
     online = logged_in() and os.environ.get("WANDB_MODE", "online") == "online"
@@ -34,17 +35,6 @@ def run_loggers(folder: str | Path, project: str = "protcontact") -> list[Logger
             name=Path(folder).name, save_dir=csv.log_dir, project=project, offline=not online
         ),
     ]
-
-
-def make_folders(loggers: Iterable[Logger]) -> None:
-    """Make the folders that wandb writes into, once nothing speaks against the run any more.
-
-    Only on rank 0: another rank would see the folder and count itself a version further.
-    """
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        for logger in loggers:
-            if isinstance(logger, WandbLogger) and logger.save_dir:
-                Path(logger.save_dir).mkdir(parents=True, exist_ok=True)
 
 
 def logged_in() -> bool:
@@ -59,6 +49,20 @@ def logged_in() -> bool:
         return netrc.netrc(str(file)).authenticators(host) is not None
     except netrc.NetrcParseError:
         return False
+
+
+def _claim(folder: Path) -> int:
+    """Make the next ``version_N`` that nobody else makes at this moment, as a sweep's agents do."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = starts_of(folder)
+    number = int(starts[-1].name[8:]) + 1 if starts else 0
+    while True:
+        try:
+            (folder / f"version_{number}").mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return number
 
 
 def starts_of(folder: Path) -> list[Path]:

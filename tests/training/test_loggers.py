@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from protcontact.training.loggers import logged_in, make_folders, run_loggers
+from protcontact.training.loggers import logged_in, run_loggers
 
 
 @pytest.fixture(autouse=True)
@@ -54,14 +54,24 @@ def test_csv_alone_where_wandb_is_missing(tmp_path, monkeypatch):
 
 
 def test_each_start_gets_its_own_folder(tmp_path):
-    """Not before it really starts."""
-    refused, first = run_loggers(tmp_path), run_loggers(tmp_path)
-    assert refused[0].log_dir.endswith("version_0")
-    assert not list(tmp_path.glob("version_*"))
-    make_folders(first)
-    assert first[1].save_dir == first[0].log_dir
-    assert [path.name for path in tmp_path.glob("version_*")] == ["version_0"]
-    assert run_loggers(tmp_path)[0].log_dir.endswith("version_1")
+    (tmp_path / "version_9").mkdir()
+    for version in (10, 11):
+        csv, wandb = run_loggers(tmp_path)
+        assert csv.log_dir == wandb.save_dir == str(tmp_path / f"version_{version}")
+        assert (tmp_path / f"version_{version}").is_dir()
+
+
+def test_starts_of_the_same_moment_get_a_folder_each(tmp_path, monkeypatch):
+    """All of them look before the first one has made its folder."""
+    monkeypatch.setattr("protcontact.training.loggers.starts_of", lambda folder: [])
+    folders = [run_loggers(tmp_path)[0].log_dir for _ in range(3)]
+    assert folders == [str(tmp_path / f"version_{version}") for version in range(3)]
+
+
+def test_other_ranks_make_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("protcontact.training.loggers.rank_zero_only.rank", 1)
+    run_loggers(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_wandb_can_be_disabled(tmp_path, monkeypatch):
