@@ -22,6 +22,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from protcontact.commands.base_config import note_without_base, refuse_no_config, with_base
 from protcontact.commands.own_checkpoint import refuse_half, refuse_other_model
@@ -40,6 +41,8 @@ from protcontact.training.score_files import (
     write_scores,
 )
 
+# Weights and sums in float32.
+PRECISIONS = {"32", "32-true", "16-mixed", "bf16-mixed"}
 # Warnings that tell a user of this package nothing to act on.
 NOISE = (
     ".*does not have many workers.*",
@@ -98,6 +101,7 @@ class ContactCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Leave the loggers to `_ready` unless the config names some or ``false``."""
         settings = self._get(self.config_init, "trainer")
+        _refuse_unusable(settings)
         self._logs = settings.logger in (None, True) and not settings.fast_dev_run
         if self._logs:
             kwargs["logger"] = False
@@ -120,6 +124,13 @@ class ContactCLI(LightningCLI):
             raise InputError(
                 f"{steps} steps end before the first validation, so there would be no best "
                 f"checkpoint; add --trainer.val_check_interval {batches}"
+            )
+        by_steps = isinstance(interval, int) and self.trainer.check_val_every_n_epoch is None
+        if by_steps and batches > 0 and batches % interval:
+            rank_zero_warn(
+                f"the last {batches % interval} of {batches} batches come after the last "
+                "validation, so the best checkpoint cannot be of them; choose "
+                "--trainer.val_check_interval so that it divides them"
             )
         self.trainer.fit(**self._ready(kwargs, required=False))
 
@@ -194,6 +205,24 @@ class ContactCLI(LightningCLI):
             leave_in_wandb(run, files)
         except OSError as error:
             print(f"not in the folder of the training as well, for `protcontact compare`: {error}")
+
+
+def _refuse_unusable(settings: Any) -> None:
+    """Refuse what Lightning's trainer takes and this package's batches or checkpoints do not.
+
+    Raises:
+        InputError: If a setting is one of these.
+    """
+    if str(settings.precision or "32-true") not in PRECISIONS:
+        raise InputError(
+            f"--trainer.precision {settings.precision} is none that batches and scores are made "
+            f"for; use bf16-mixed, or one of {', '.join(sorted(PRECISIONS))}"
+        )
+    if not isinstance(settings.val_check_interval, int | float | None):
+        raise InputError(
+            f"--trainer.val_check_interval {settings.val_check_interval} is a time, after which a "
+            "run that was killed could not go on with the same numbers; give it in steps"
+        )
 
 
 def _calibration(module: ContactModule) -> str:

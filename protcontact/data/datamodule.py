@@ -34,12 +34,22 @@ class ResumableLoader(DataLoader):
     Lightning stores ``state_dict()`` in its checkpoints, so a run killed in the middle of an epoch
     goes on with the next batch instead of the first. Batches that workers fetched ahead do not
     count.
+
+    Args:
+        limit: Batches of an epoch at most, or their share of all: Lightning stops there.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limit: int | float = 1.0, **kwargs: Any) -> None:
+        self.limit = limit
         self._given = 0
-        self._skip = 0
+        self._done: tuple[int | None, int] = None, 0  # epoch, and batches of it done before
         super().__init__(*args, **kwargs)
+
+    @property
+    def epoch_length(self) -> int:
+        """Batches of an epoch, within the limit."""
+        most = len(self)
+        return min(most, self.limit) if isinstance(self.limit, int) else int(most * self.limit)
 
     def __iter__(self) -> Iterator[ContactBatch]:  # type: ignore[override]
         """Hand out the rest of the epoch.
@@ -48,24 +58,34 @@ class ResumableLoader(DataLoader):
             One batch per step.
 
         Raises:
-            InputError: If Lightning was told to put another sampler in its place.
+            InputError: If Lightning was told to put another sampler in its place, or wants more
+                batches of an epoch that was done.
         """
-        skip, self._skip = self._skip, 0
-        self._given = skip
         if not isinstance(self.sampler, PairBudgetSampler):
             raise InputError(
                 f"batches come from a {type(self.sampler).__name__}, which cannot serve them; "
                 "leave out --trainer.overfit_batches, and set --data.pair_budget or "
                 "--trainer.limit_train_batches instead"
             )
-        self.sampler.start = skip
+        (epoch, done), self._done = self._done, (None, 0)
+        skip = done if epoch in (None, self.sampler.epoch) else 0
+        if skip and skip >= self.epoch_length:
+            raise InputError(
+                "this checkpoint was saved by a validation at the end of an epoch, where a run can "
+                "go on only if it validates there again; restore --trainer.val_check_interval and "
+                "--trainer.check_val_every_n_epoch, or take another checkpoint"
+            )
+        self._given = self.sampler.start = skip
         for batch in super().__iter__():
             self._given += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Batches of the running epoch that were handed out, all of them, and who shares them."""
-        return {"given": self._given, "length": len(self), **self._shared()}
+        state = {"given": self._given, "length": self.epoch_length, **self._shared()}
+        if isinstance(self.sampler, PairBudgetSampler):
+            state["epoch"] = self.sampler.epoch
+        return state
 
     def _shared(self) -> dict[str, int]:
         """Processes and their batches per step: what the order of the batches follows from."""
@@ -74,7 +94,7 @@ class ResumableLoader(DataLoader):
         return {"processes": self.sampler.world, "accumulated": self.sampler.accumulate}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Leave out that many batches of the next epoch to be started.
+        """Leave out the batches of that epoch which were handed out.
 
         Raises:
             InputError: If an epoch has other batches now.
@@ -87,12 +107,16 @@ class ResumableLoader(DataLoader):
                 f"{own['accumulated']}, which would see other batches; restore --trainer.devices, "
                 "--trainer.num_nodes and --trainer.accumulate_grad_batches"
             )
-        if state["length"] != len(self):
+        length, given = self.epoch_length, state["given"]
+        if state["length"] != length:
             raise InputError(
-                f"an epoch had {state['length']} batches and now has {len(self)}, so the run "
-                "cannot go on in its middle; use the same data, pair_budget, crop_size and devices"
+                f"an epoch had {state['length']} batches and now has {length}, so the run cannot "
+                "go on in its middle; use the same data, pair_budget, crop_size, devices and "
+                "limit_train_batches"
             )
-        self._skip = self._given = state["given"] if state["given"] < len(self) else 0
+        epoch = state.get("epoch")  # older checkpoints do not say which
+        self._given = given
+        self._done = (None, given % length) if epoch is None else (epoch, given)
 
 
 class ContactDataModule(pl.LightningDataModule):
@@ -257,6 +281,7 @@ class ContactDataModule(pl.LightningDataModule):
             batch_size=None,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
+            limit=self.trainer.limit_train_batches if self.trainer and training else 1.0,
             persistent_workers=self.workers > 0,
         )
 

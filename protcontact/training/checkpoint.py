@@ -31,6 +31,16 @@ from protcontact.models.contract import ContactModel, Described, Encoder, PairHe
 
 KEY = "protcontact"
 FORMAT = 1
+# In the state of an optimizer: what it works on, and how it computes the same numbers.
+NO_SETTINGS = {
+    "params",
+    "initial_lr",
+    "foreach",
+    "fused",
+    "capturable",
+    "differentiable",
+}
+SINCE_LATELY = "decoupled_weight_decay"  # is not in the files of older versions of torch
 
 
 def describe(module: Described) -> dict[str, Any]:
@@ -312,16 +322,24 @@ def refuse_other_optimizer(state: Mapping[str, Any], own: Optimizer) -> None:
         own: What the settings ask for.
 
     Raises:
-        InputError: If a setting differs.
+        InputError: If a setting differs, or only one of them has it: they are of other classes.
     """
     stored, asked = state["param_groups"][0], own.param_groups[0]
     stored = {**stored, "lr": stored.get("initial_lr", asked["lr"])}  # before the schedule
-    for name in ("lr", "weight_decay", "betas", "momentum", "eps"):
-        if name in stored and name in asked and stored[name] != asked[name]:
+    if SINCE_LATELY not in stored:
+        stored[SINCE_LATELY] = asked.get(SINCE_LATELY)
+    for name in sorted((stored.keys() | asked.keys()) - NO_SETTINGS):
+        before, now = stored.get(name), asked.get(name)
+        if before != now:
             raise InputError(
-                f"this run was started with {name} {stored[name]} of the optimizer and is to go on "
-                f"with {asked[name]}; restore it, or start anew without --ckpt_path"
+                f"this run was started with {_of_optimizer(name, before)} and is to go on with "
+                f"{_of_optimizer(name, now)}; restore model.optimizer, or start anew without "
+                "--ckpt_path"
             )
+
+
+def _of_optimizer(name: str, value: Any) -> str:
+    return f"an optimizer without {name}" if value is None else f"the optimizer's {name} {value}"
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -25,9 +25,8 @@ from torch.optim import Optimizer
 from protcontact.errors import InputError
 from protcontact.models.contract import Encoder
 
-# Gradients are added over ranks in float32 whatever the parameters are in. With bf16-mixed the
-# parameters are float32 and autocast casts them, as without shards; with bf16-true they are
-# bfloat16, and a sum over many ranks would lose what is small.
+# Gradients are added over ranks in float32: a sum over many ranks would lose what is small. The
+# parameters are float32; with bf16-mixed autocast casts them, as without shards.
 PRECISION = MixedPrecisionPolicy(reduce_dtype=torch.float32)
 
 

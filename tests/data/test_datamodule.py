@@ -117,8 +117,45 @@ def test_loader_that_finished_starts_afresh(data):
     done = data.train_dataloader()
     whole = [batch.ids for batch in done]
     resumed = data.train_dataloader()
-    resumed.load_state_dict(done.state_dict())
-    assert [batch.ids for batch in resumed] == whole
+    state = done.state_dict()
+    resumed.load_state_dict(state)
+    resumed.sampler.set_epoch(1)
+    done.sampler.set_epoch(1)
+    assert [batch.ids for batch in resumed] == [batch.ids for batch in done] != whole
+
+
+@pytest.mark.parametrize("given", [3, 4])
+def test_an_epoch_ends_where_lightning_stops_it(data, given):
+    """Three of four batches leave one; the epoch after it is whole."""
+    data.trainer = trainer_of(limit_train_batches=4)
+    first, resumed = data.train_dataloader(), data.train_dataloader()
+    running = iter(first)
+    for _ in range(given):
+        next(running)
+    assert first.state_dict()["length"] == 4 < len(first)
+    resumed.load_state_dict(first.state_dict())
+    if given == 4:
+        with pytest.raises(InputError, match="validation at the end of an epoch.*restore"):
+            next(iter(resumed))
+        resumed.load_state_dict(first.state_dict())
+        resumed.sampler.set_epoch(1)
+    assert len(list(resumed)) == (len(first) if given == 4 else len(first) - 3)
+
+
+def test_a_share_of_an_epoch(data):
+    data.trainer = trainer_of(limit_train_batches=0.5)
+    loader = data.train_dataloader()
+    assert loader.epoch_length == len(loader) // 2
+    assert data.val_dataloader().epoch_length == len(data.val_dataloader())
+
+
+def test_a_state_without_its_epoch_is_read(data):
+    """As it was written before epochs could end early."""
+    whole = [batch.ids for batch in data.train_dataloader()]
+    for given, left in ((2, whole[2:]), (len(whole), whole)):
+        resumed = data.train_dataloader()
+        resumed.load_state_dict({"given": given, "length": len(whole)})
+        assert [batch.ids for batch in resumed] == left
 
 
 def test_whole_chains_do_not_depend_on_ranks(data):

@@ -286,7 +286,16 @@ def test_a_folder_is_no_checkpoint(tmp_path):
         read_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"lr": 0.5}, {"weight_decay": 0.9}, {"betas": (0.8, 0.9)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.5},
+        {"weight_decay": 0.9},
+        {"betas": (0.8, 0.9)},
+        {"amsgrad": True},
+        {"maximize": True},
+    ],
+)
 def test_another_optimizer_is_refused(change):
     """What it stored would win, and the log would say otherwise."""
     weights = [torch.nn.Parameter(torch.zeros(2))]
@@ -295,5 +304,25 @@ def test_another_optimizer_is_refused(change):
     refuse_other_optimizer(run.state_dict(), torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.05))
     other = torch.optim.AdamW(weights, **{"lr": 1e-3, "weight_decay": 0.05, **change})
     (name,) = change
-    with pytest.raises(InputError, match=f"started with {name} .* start anew"):
+    with pytest.raises(InputError, match=f"started with the optimizer's {name} .* start anew"):
         refuse_other_optimizer(run.state_dict(), other)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD", "RMSprop", "RAdam"])
+def test_another_kind_of_optimizer_is_refused(kind):
+    """With the same settings, as far as it has them."""
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    run = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.05)
+    other = getattr(torch.optim, kind)(weights, lr=1e-3, weight_decay=0.05)
+    for state, own in ((run.state_dict(), other), (other.state_dict(), run)):
+        with pytest.raises(InputError, match="restore model.optimizer"):
+            refuse_other_optimizer(state, own)
+
+
+def test_how_an_optimizer_computes_is_no_setting():
+    """Nor what only newer versions of torch write down."""
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    run = torch.optim.AdamW(weights, lr=1e-3, foreach=True)
+    state = run.state_dict()
+    del state["param_groups"][0]["decoupled_weight_decay"]
+    refuse_other_optimizer(state, torch.optim.AdamW(weights, lr=1e-3, foreach=False))

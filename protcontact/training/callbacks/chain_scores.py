@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from protcontact.atomic import write_text
@@ -40,6 +41,10 @@ class ChainScoresTable(pl.Callback):
         if not isinstance(pl_module, ContactModule) or not isinstance(data, ContactDataModule):
             raise ValueError("ChainScoresTable needs a ContactModule and a ContactDataModule")
         folder = _folder(trainer)
+        if any(
+            each.monitor == self.monitor and not each.best_model_path for each in _kept(trainer)
+        ):
+            self._best, self._files = -math.inf, {}  # as the checkpoint is not here
         if not self._files or not trainer.is_global_zero:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +75,10 @@ class ChainScoresTable(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on."""
         self._best, self._files = state_dict["best"], dict(state_dict["files"])
+
+
+def _kept(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+    return [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
 
 
 def _folder(trainer: pl.Trainer) -> Path:

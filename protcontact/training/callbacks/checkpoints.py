@@ -14,7 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from protcontact.atomic import replacing
 
@@ -37,10 +37,17 @@ class RunCheckpoint(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save, or wait for the validation at this step: a resumed run does not repeat it."""
-        if self.monitor is None and _validation_follows(trainer):
-            self._due = True
-            return
+        """Save, also at the last step, or wait for the validation at this one.
+
+        A resumed run does not repeat a validation.
+        """
+        if self.monitor is None and not self._should_skip_saving_checkpoint(trainer):
+            if _validation_follows(trainer):
+                self._due = True
+                return
+            if _ends(trainer):
+                self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+                return
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
@@ -49,6 +56,29 @@ class RunCheckpoint(ModelCheckpoint):
         if self._due and not self._should_skip_saving_checkpoint(trainer):
             self._due = False
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_train_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
+        """Say if there is no best checkpoint."""
+        super().on_train_end(trainer, pl_module)
+        rehearsal = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+        if (
+            self.monitor
+            and not self.best_model_path
+            and trainer.enable_validation
+            and not rehearsal
+        ):
+            rank_zero_warn(
+                f"the training ended without a validation that logs {self.monitor}, so there is no "
+                f"{self.filename}.ckpt; go on from last.ckpt with a lower "
+                "--trainer.val_check_interval"
+            )
+
+    def _should_save_on_train_epoch_end(self, trainer: "pl.Trainer") -> bool:
+        """Whether there is no validation to save behind.
+
+        What is saved at the end of an epoch is resumed with the batches of the epoch after next.
+        """
+        return not trainer.enable_validation and super()._should_save_on_train_epoch_end(trainer)
 
     def on_load_checkpoint(
         self, trainer: "pl.Trainer", pl_module: "pl.LightningModule", checkpoint: dict[str, Any]
@@ -61,29 +91,55 @@ class RunCheckpoint(ModelCheckpoint):
         """Continue from the scores of the run that is resumed."""
         if self._resumed is None:
             return
-        old = Path(state_dict["best_model_path"] or ".")
-        if self.dirpath is not None and old.is_file() and old.parent != Path(self.dirpath):
-            new = Path(self.dirpath) / old.name
-            _copy(self._resumed if self.monitor is None else old, new)
-            scores = state_dict.get("best_k_models", {})
-            moved = {str(new): scores[str(old)]} if str(old) in scores else {}
-            state_dict = {
-                **state_dict,
-                "dirpath": self.dirpath,
-                "best_model_path": str(new),
-                "best_k_models": moved,
-                "kth_best_model_path": str(new) if moved else "",
-                "last_model_path": "",
-            }
+        if self.dirpath is not None and state_dict["dirpath"] != self.dirpath:
+            state_dict = {**state_dict, **self._taken_along(state_dict)}
         super().load_state_dict(state_dict)
+
+    def _taken_along(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Copy the file into this start's folder; what changes in the state."""
+        assert self._resumed is not None and self.dirpath is not None
+        path = Path(state["best_model_path"])
+        places = [
+            path,
+            self._resumed.parent / path.name,
+        ]  # a run that was moved knows its old place
+        if self.monitor is None:
+            places = [self._resumed]
+        old = next((place for place in places if place.is_file()), None)
+        changed = {"dirpath": self.dirpath, "kth_best_model_path": "", "last_model_path": ""}
+        if old is None or not path.name:
+            if path.name:
+                rank_zero_warn(
+                    f"the best checkpoint of this run is neither {places[0]} nor {places[1]}, so "
+                    "the best is found anew; if you have it, put it there and start again"
+                )
+            forgotten = {"best_model_score": None, "kth_value": self.kth_value}
+            return {**changed, **forgotten, "best_model_path": "", "best_k_models": {}}
+        new = Path(self.dirpath) / path.name
+        _copy(old, new)
+        scores = state.get("best_k_models", {})
+        moved = {str(new): scores[str(path)]} if str(path) in scores else {}
+        if moved:
+            changed["kth_best_model_path"] = str(new)
+        return {**changed, "best_model_path": str(new), "best_k_models": moved}
 
 
 def _validation_follows(trainer: "pl.Trainer") -> bool:
     """Whether the step that has just ended is one after which Lightning validates."""
-    if trainer.check_val_every_n_epoch is not None or trainer.limit_val_batches == 0:
-        return False
-    batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-    return batches % int(trainer.val_check_batch or 1) == 0
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+
+def _ends(trainer: "pl.Trainer") -> bool:
+    """Whether the step that has just ended is the last one: of all, of the epochs, or in time."""
+    loop = trainer.fit_loop
+    last_epoch = 0 <= (loop.max_epochs or 0) - 1 <= trainer.current_epoch
+    return (
+        0 <= trainer.max_steps <= trainer.global_step
+        or (last_epoch and loop.epoch_loop.batch_progress.is_last_batch)
+        or trainer.should_stop
+    )
 
 
 @rank_zero_only

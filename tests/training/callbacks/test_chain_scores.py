@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from protcontact.training.callbacks.chain_scores import ChainScoresTable
+from protcontact.training.callbacks.checkpoints import RunCheckpoint
 
 
 def trainer(folder, steps, callback, **options):
@@ -73,6 +74,26 @@ def test_a_resumed_run_brings_it_along(make_module, make_data, tmp_path):
     assert again.written == []
     for name, text in old.items():
         assert (tmp_path / "version_1" / name).read_text() == text
+
+
+def test_a_best_checkpoint_that_is_lost_takes_its_table_with_it(make_module, make_data, tmp_path):
+    """Else the table were of a better validation than ``best.ckpt``."""
+    kept = [
+        RunCheckpoint(filename="best", monitor="scripted", mode="max", dirpath=tmp_path / name)
+        for name in ("a", "b")
+    ]
+    first, again = Scripted([0.5]), Scripted([0.3])
+    again.__class__ = type("Scripted", (Scripted,), {"state_key": first.state_key})
+    run = trainer(tmp_path, 1, first)
+    run.callbacks.append(kept[0])
+    run.fit(make_module(), make_data())
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    (tmp_path / "a" / "best.ckpt").unlink()
+    run = trainer(tmp_path, 2, again)
+    run.callbacks.append(kept[1])
+    run.fit(make_module(), make_data(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert again.written == [2]
+    assert torch.load(tmp_path / "b" / "best.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_the_default_is_the_score_of_best_ckpt():
