@@ -21,6 +21,7 @@ import jsonargparse
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
@@ -40,6 +41,7 @@ from protcontact.training.score_files import (
     send_to_wandb,
     write_scores,
 )
+from protcontact.training.sharding import refuse_compiled
 
 # Weights and sums in float32.
 PRECISIONS = {"32", "32-true", "16-mixed", "bf16-mixed"}
@@ -91,6 +93,8 @@ class ContactCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
+            if isinstance(self.trainer.strategy, ModelParallelStrategy):
+                refuse_compiled(self.model)
             self.model.optimizer([torch.nn.Parameter(torch.zeros(1))])
         except (ValueError, TypeError) as error:
             missing = error.__cause__

@@ -15,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim.lr_scheduler import LambdaLR
 
 from protcontact.batch import ContactBatch
@@ -43,7 +44,7 @@ from protcontact.training.checkpoint import (
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.schedule import warmup_cosine
-from protcontact.training.sharding import shard
+from protcontact.training.sharding import evaluate_with_versions, shard
 from protcontact.training.stage_scores import Scorer, StageScores
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731
@@ -229,7 +230,7 @@ class ContactModule(pl.LightningModule):
         if self.has_prior and copied is not None:
             found["copy"] = lambda batch: copied.scores(batch, prior)
         for twin in self.twins:
-            found["random"] = twin.to(self.device)
+            found["random"] = twin if isinstance(twin, FSDPModule) else twin.to(self.device)
         return found
 
     @property
@@ -278,7 +279,10 @@ class ContactModule(pl.LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
-        self.scored.finish(stage, sanity=self.trainer.sanity_checking)
+        rehearsal = bool(self.trainer.sanity_checking)
+        self.scored.finish(stage, rehearsal)
+        if not rehearsal:
+            self.twins = ()  # which are scored once; they take as much memory as the model
         found = (
             self.scores.summary()
             | self.scored.losses.means()
@@ -296,8 +300,11 @@ class ContactModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Distribute the weights where the strategy wants that; `describe` sees through it."""
-        for part in (self.model, self.auxiliary):
-            if part is not None and self.device_mesh is not None:
+        if self.device_mesh is None:
+            return
+        evaluate_with_versions(self.trainer)
+        for part in (self.model, self.auxiliary, *self.twins):
+            if part is not None:
                 shard(part, self.device_mesh)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

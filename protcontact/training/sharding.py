@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
@@ -119,10 +120,12 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
         mesh: ``data_parallel`` and ``tensor_parallel`` ranks.
 
     Raises:
-        InputError: If layers are to be split, or a parameter is a single number.
+        InputError: If layers are to be split, a parameter is a single number, or a part is
+            compiled.
     """
     if isinstance(model, FSDPModule):
         return
+    refuse_compiled(model)
     if mesh["tensor_parallel"].size() > 1:
         raise InputError(
             "no model here splits its layers; set tensor_parallel_size: 1 and data_parallel_size "
@@ -138,6 +141,30 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
     _equal(model, ranks)
     for block in [*blocks(model), [model]]:
         fully_shard(block if len(block) > 1 else block[0], mesh=ranks, mp_policy=PRECISION)
+
+
+def evaluate_with_versions(trainer: pl.Trainer) -> None:
+    """Evaluate under `torch.no_grad`, not in inference mode, as Lightning does under FSDP1.
+
+    Weights that are gathered in inference mode for the first time have no versions: training could
+    not use them afterwards, and a single rank cannot gather them at all.
+    """
+    training = trainer.fit_loop.epoch_loop.val_loop
+    for loop in (training, trainer.validate_loop, trainer.test_loop, trainer.predict_loop):
+        loop.inference_mode = False
+
+
+def refuse_compiled(model: nn.Module) -> None:
+    """Refuse a model with a part that is compiled whole: its blocks come and go while it runs.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if any(module._compiled_call_impl is not None for module in model.modules()):
+        raise InputError(
+            "a compiled encoder or head cannot be distributed in blocks; leave out "
+            "--model.compile, or use configs/strategy/ddp.yaml"
+        )
 
 
 def blocks(model: nn.Module) -> Iterator[list[nn.Module]]:

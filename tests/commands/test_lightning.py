@@ -26,6 +26,8 @@ from tests.data.chains import random_chain
 from tests.data.copying import write_first_chain
 
 ROOT = Path(__file__).parents[2]
+STRATEGY = {"class_path": "protcontact.training.sharding.ShardedStrategy"}
+FSDP = ["--trainer.strategy", json.dumps(STRATEGY), "--trainer.devices", "1"]
 SMALL = {
     "model": {
         "encoder": {
@@ -219,6 +221,7 @@ def test_fit_then_test_without_any_config(config, data, tmp_path, capsys, monkey
         (["--config", "absent.yaml"], "absent.yaml"),
         (["--seed_everything", "-1"], "seed_everything must lie between 0 and"),
         (["--model.optimizer.init_args.lr", "-1"], "Invalid learning rate: -1"),
+        ([*FSDP, "--model.compile", "true"], "leave out --model.compile"),
         (["--trainer.precision", "bf16-true"], "use bf16-mixed"),
         (["--trainer.precision", "64-true"], "use bf16-mixed"),
         (["--trainer.val_check_interval", "00:00:05:00"], "give it in steps"),

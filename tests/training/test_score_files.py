@@ -23,7 +23,7 @@ def scored(make_module, make_data):
     nulls = {"separation": lambda batch: module.prior.scores(batch.index)}
     module.scored.start("val", nulls)
     for batch in data.whole_chains("val"):
-        module.scored.update(module(batch), batch, nulls)
+        module.scored.update(module(batch), batch, nulls, {})
     module.scored.finish("val")
     return module
 

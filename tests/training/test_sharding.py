@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
@@ -9,6 +10,7 @@ from torch.distributed.tensor import DTensor
 
 from protcontact.batch import ContactBatch
 from protcontact.errors import InputError
+from protcontact.models.compiled import compile_in_place
 from protcontact.models.contract import ContactModel
 from protcontact.models.encoders.esm2 import ESM2
 from protcontact.models.encoders.recurrent import BiLSTM
@@ -16,6 +18,7 @@ from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.resnet import ResNet
 from protcontact.training.checkpoint import describe
+from protcontact.training.random_twin import random_twin
 from protcontact.training.sharding import ShardedStrategy, blocks, name_parameters, shard
 from tests.models.discovery import ENCODERS, HEADS, MAP_HEADS
 
@@ -110,6 +113,27 @@ def test_single_numbers_are_refused(mesh):
     model = nn.Linear(1, 1)
     model.scale = nn.Parameter(torch.tensor(1.0))
     with pytest.raises(InputError, match="single numbers .scale."):
+        shard(model, mesh)
+
+
+def test_the_random_twin_is_distributed_as_well(mesh, batch, make_module):
+    """And says what it did."""
+    module, plain = make_module(), random_twin(make_module().model, 0)
+    module.twins = (random_twin(module.model, 0).requires_grad_(False),)
+    module._device_mesh, module.trainer = mesh, Trainer(logger=False)
+    module.configure_model()
+    (twin,) = module.twins
+    assert all(isinstance(each, DTensor) for each in twin.parameters())
+    assert not module.trainer.fit_loop.epoch_loop.val_loop.inference_mode
+    with torch.no_grad():  # in inference mode a single rank could not gather it
+        assert torch.equal(module._nulls["random"](batch), plain(batch))
+
+
+def test_compiled_parts_are_refused(mesh):
+    """Their graph would have to break at every block."""
+    model = make(Transformer, ResNet)
+    compile_in_place(model, backend="eager")
+    with pytest.raises(InputError, match="leave out --model.compile"):
         shard(model, mesh)
 
 

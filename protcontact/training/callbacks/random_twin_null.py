@@ -11,7 +11,9 @@ from protcontact.training.random_twin import random_twin
 
 
 class RandomTwinNull(pl.Callback):
-    """Gives a `ContactModule` its twin. Costs the memory of the weights once more, and one pass.
+    """Gives a `ContactModule` its twin.
+
+    Costs one pass, and until then the memory of the weights once more; under FSDP that of a part.
 
     Args:
         seed: Of the twin's weights, whatever the seed of the training.

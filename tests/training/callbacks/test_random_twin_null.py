@@ -4,6 +4,7 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from protcontact.metrics.running import ContactScores
 from protcontact.training.callbacks.random_twin_null import RandomTwinNull
 from protcontact.training.random_twin import random_twin
 
@@ -27,14 +28,23 @@ def test_the_twin_is_scored_and_logged(make_module, make_data, tmp_path):
     module, data = make_module(), make_data()
     trainer = run(tmp_path, RandomTwinNull(seed=3))
     trainer.fit(module, data)
-    twin = random_twin(module.model, 3)
-    expected = [twin(batch) for batch in data.whole_chains("val")]
+    twin, expected = random_twin(module.model, 3), ContactScores()
+    for batch in data.whole_chains("val"):
+        expected.update(twin(batch), batch)
     assert "val/null_random/long/P@L" in trainer.callback_metrics
-    (held,) = module.twins
-    assert all(
-        torch.equal(a, held(b)) for a, b in zip(expected, data.whole_chains("val"), strict=True)
-    )
+    assert module.nulls["random"].rows() == expected.rows()
+    assert len(expected) == 5
+    assert module.twins == ()  # its memory is free again
+
+
+def test_it_is_made_again_for_another_split(make_module, make_data, tmp_path):
+    module, data = make_module(), make_data()
+    trainer = run(tmp_path, RandomTwinNull())
+    trainer.fit(module, data)
+    trainer.validate(module, data, verbose=False)
     assert len(module.nulls["random"]) == 5
+    trainer.test(module, data, verbose=False)
+    assert {row.id for row in module.nulls["random"].rows()} == {f"c{n}" for n in range(25, 30)}
 
 
 def test_nothing_else_changes(make_module, make_data, tmp_path):
