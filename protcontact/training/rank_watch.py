@@ -4,6 +4,10 @@ The others wait for it at the next exchange of gradients, over NCCL until the ti
 Lightning looks after its processes every five seconds and ends the job with SIGKILL, without saying
 which one it was; nobody looks after the first process. Here the first process watches those that it
 started, and they watch it. Under torchrun and SLURM that is their business.
+
+Nor may a process die of its own end. Over gloo a thread of torch lets go of the last exchange, for
+which it needs the interpreter; if that is ending, the thread aborts the process (one in ten where
+the exchange is the last thing that it does), and a job that is done would count as failed.
 """
 
 import atexit
@@ -19,9 +23,11 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import ParallelStrategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.trainer.states import TrainerFn
+from torch import distributed
 
 PERIOD = 0.2  # seconds between two looks; a look is a system call for each process
 GRACE = 3.0  # seconds in which a process that has failed should have ended
+SETTLE = 0.2  # seconds between the last exchange and the end of a process
 STATUS = 1  # of the job
 INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)  # Ctrl-C, which all processes get
 
@@ -66,6 +72,8 @@ class RankWatch(pl.Callback):
         """From here on the first process may end before the others."""
         if trainer.local_rank > 0:
             self._trainer = None
+        atexit.unregister(_settle)  # once, however many trainers there were
+        atexit.register(_settle)
 
     def _run(self) -> None:
         while self._trainer is not None:
@@ -82,6 +90,12 @@ class RankWatch(pl.Callback):
                 if self._exception is not None:
                     traceback.print_exception(self._exception)
                 _end(died, trainer)
+
+
+def _settle() -> None:
+    """Give torch's thread the time to let go."""
+    if distributed.is_available() and distributed.is_initialized():
+        time.sleep(SETTLE if distributed.get_backend() == "gloo" else 0)
 
 
 def _dead_child(trainer: pl.Trainer) -> str | None:

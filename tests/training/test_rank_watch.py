@@ -123,3 +123,20 @@ def test_others_watch_the_processes_that_they_start():
 def test_statuses_are_explained():
     assert _how(-9) == "was killed by SIGKILL"
     assert _how(2).startswith("has failed with status 2")
+
+
+@pytest.mark.parametrize(("backend", "waits"), [("gloo", [rank_watch.SETTLE]), ("nccl", [0])])
+def test_a_process_does_not_end_with_its_last_exchange(monkeypatch, backend, waits):
+    """Over gloo it would abort now and then: `all_gather_object` as the last line shows it."""
+    slept, registered = [], []
+    monkeypatch.setattr(rank_watch.time, "sleep", slept.append)
+    monkeypatch.setattr(rank_watch.atexit, "register", registered.append)
+    for _ in range(2):
+        RankWatch().teardown(job(), None, "fit")
+    assert registered == [rank_watch._settle] * 2
+    rank_watch._settle()
+    assert slept == []  # there is no group
+    monkeypatch.setattr(rank_watch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(rank_watch.distributed, "get_backend", lambda: backend)
+    rank_watch._settle()
+    assert slept == waits
