@@ -13,6 +13,8 @@ A ``base.yaml`` beside a config, or else in the folder above it, is read before 
 
 import json
 import logging
+import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.strategies import ModelParallelStrategy
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from protcontact.commands.base_config import note_without_base, refuse_no_config, with_base
 from protcontact.commands.own_checkpoint import refuse_half, refuse_other_model
@@ -42,9 +43,8 @@ from protcontact.training.score_files import (
     write_scores,
 )
 from protcontact.training.sharding import refuse_compiled
+from protcontact.training.trainer_settings import refuse_unusable, refuse_used_up, tell_unvalidated
 
-# Weights and sums in float32.
-PRECISIONS = {"32", "32-true", "16-mixed", "bf16-mixed"}
 # Warnings that tell a user of this package nothing to act on.
 NOISE = (
     ".*does not have many workers.*",
@@ -105,7 +105,7 @@ class ContactCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Leave the loggers to `_ready` unless the config names some or ``false``."""
         settings = self._get(self.config_init, "trainer")
-        _refuse_unusable(settings)
+        refuse_unusable(settings)
         self._logs = settings.logger in (None, True) and not settings.fast_dev_run
         if self._logs:
             kwargs["logger"] = False
@@ -117,25 +117,8 @@ class ContactCLI(LightningCLI):
         return trainer
 
     def fit(self, **kwargs: Any) -> None:
-        """Train; ``--ckpt_path last`` goes on with the last checkpoint of this run's newest start.
-
-        Raises:
-            InputError: If the training would end before its first validation.
-        """
-        steps, interval = self.trainer.max_steps, self.trainer.val_check_interval
-        batches = steps * self.trainer.accumulate_grad_batches  # which is what the interval counts
-        if isinstance(interval, int) and 0 < batches < interval:
-            raise InputError(
-                f"{steps} steps end before the first validation, so there would be no best "
-                f"checkpoint; add --trainer.val_check_interval {batches}"
-            )
-        by_steps = isinstance(interval, int) and self.trainer.check_val_every_n_epoch is None
-        if by_steps and batches > 0 and batches % interval:
-            rank_zero_warn(
-                f"the last {batches % interval} of {batches} batches come after the last "
-                "validation, so the best checkpoint cannot be of them; choose "
-                "--trainer.val_check_interval so that it divides them"
-            )
+        """Train; ``--ckpt_path last`` goes on with what this run's newest start left."""
+        tell_unvalidated(self.trainer)
         self.trainer.fit(**self._ready(kwargs, required=False))
 
     def validate(self, **kwargs: Any) -> None:
@@ -175,11 +158,8 @@ class ContactCLI(LightningCLI):
         refuse_half(path, content, resume=not required)
         self._checkpoint, self._step = Path(path), content["global_step"]
         refuse_other_model(path, content, self.model)
-        if not required and content["global_step"] >= self.trainer.max_steps > 0:
-            raise InputError(
-                f"checkpoint {path} has done all of its {content['global_step']} steps; "
-                "raise --trainer.max_steps to go on"
-            )
+        if not required:
+            refuse_used_up(path, content, self.trainer)
         return {**kwargs, "ckpt_path": str(path), "weights_only": True}
 
     def _report(self, stage: str) -> None:
@@ -209,24 +189,6 @@ class ContactCLI(LightningCLI):
             leave_in_wandb(run, files)
         except OSError as error:
             print(f"not in the folder of the training as well, for `protcontact compare`: {error}")
-
-
-def _refuse_unusable(settings: Any) -> None:
-    """Refuse what Lightning's trainer takes and this package's batches or checkpoints do not.
-
-    Raises:
-        InputError: If a setting is one of these.
-    """
-    if str(settings.precision or "32-true") not in PRECISIONS:
-        raise InputError(
-            f"--trainer.precision {settings.precision} is none that batches and scores are made "
-            f"for; use bf16-mixed, or one of {', '.join(sorted(PRECISIONS))}"
-        )
-    if not isinstance(settings.val_check_interval, int | float | None):
-        raise InputError(
-            f"--trainer.val_check_interval {settings.val_check_interval} is a time, after which a "
-            "run that was killed could not go on with the same numbers; give it in steps"
-        )
 
 
 def _calibration(module: ContactModule) -> str:
@@ -317,6 +279,9 @@ def run(verb: str, arguments: list[str]) -> int:
         raise InputError(
             " ".join(str(error).split()) + f"; see protcontact {verb} --help"
         ) from error
+    except SIGTERMException:
+        print(f"protcontact {verb}: terminated; --ckpt_path last goes on", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise

@@ -72,8 +72,8 @@ class ResumableLoader(DataLoader):
         if skip and skip >= self.epoch_length:
             raise InputError(
                 "this checkpoint was saved by a validation at the end of an epoch, where a run can "
-                "go on only if it validates there again; restore --trainer.val_check_interval and "
-                "--trainer.check_val_every_n_epoch, or take another checkpoint"
+                "go on only if it validates there again; restore --trainer.val_check_interval, "
+                "check_val_every_n_epoch and limit_val_batches, or take another checkpoint"
             )
         self._given = self.sampler.start = skip
         for batch in super().__iter__():
@@ -275,7 +275,7 @@ class ContactDataModule(pl.LightningDataModule):
             world=self.trainer.world_size if self.trainer else 1,
             accumulate=_accumulated(self.trainer) if self.trainer and training else 1,
         )
-        return ResumableLoader(
+        loader = ResumableLoader(
             self._dataset(),
             sampler=sampler,
             batch_size=None,
@@ -284,6 +284,9 @@ class ContactDataModule(pl.LightningDataModule):
             limit=self.trainer.limit_train_batches if self.trainer and training else 1.0,
             persistent_workers=self.workers > 0,
         )
+        if self.trainer and training:
+            _refuse_within_steps(self.trainer, loader.epoch_length)
+        return loader
 
     def whole_chains(self, split: str) -> WholeChains:
         """Plan full chains of one split for this process alone, whatever the number of ranks."""
@@ -324,7 +327,7 @@ def _accumulated(trainer: pl.Trainer) -> int:
     """Batches of each process in an optimizer step.
 
     Raises:
-        InputError: If their number changes in training, or a checkpoint would fall between them.
+        InputError: If their number changes in training.
     """
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     if any(isinstance(each, GradientAccumulationScheduler) for each in callbacks):
@@ -332,14 +335,31 @@ def _accumulated(trainer: pl.Trainer) -> int:
             "GradientAccumulationScheduler changes how many batches make a step, and the batches "
             "are planned in steps; use --trainer.accumulate_grad_batches instead"
         )
+    return trainer.accumulate_grad_batches
+
+
+def _refuse_within_steps(trainer: pl.Trainer, length: int) -> None:
+    """Refuse to end an epoch or to validate, and save, between the batches of an optimizer step.
+
+    Args:
+        trainer: With its settings.
+        length: Batches of an epoch.
+
+    Raises:
+        InputError: If it would.
+    """
     count, interval = trainer.accumulate_grad_batches, trainer.val_check_interval
-    if isinstance(interval, int) and interval % count and trainer.limit_val_batches != 0:
-        raise InputError(
-            f"--trainer.val_check_interval {interval} counts batches and is no multiple of the "
-            f"{count} of --trainer.accumulate_grad_batches, so what is saved then could not be "
-            f"resumed; use {interval + count - interval % count}"
-        )
-    return count
+    counted = {"limit_train_batches": length}
+    if trainer.limit_val_batches != 0:
+        shared = interval * length if isinstance(interval, float) else interval
+        counted["val_check_interval"] = max(1, int(shared))
+    for name, batches in counted.items():
+        if batches % count:
+            raise InputError(
+                f"--trainer.{name} {getattr(trainer, name)} comes after {batches} batches, no "
+                f"multiple of the {count} of --trainer.accumulate_grad_batches, so what is saved "
+                f"then could not be resumed; use {batches + count - batches % count}"
+            )
 
 
 def templates_shown(checkpoint: Mapping[str, Any]) -> int | None:

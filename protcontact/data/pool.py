@@ -28,6 +28,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_sentinel
 from multiprocessing.process import BaseProcess
@@ -113,7 +114,8 @@ class LocalPool(Pool):
         self.slots = workers
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(modules)
-        forkserver.ensure_running()  # it imports while this process does something else
+        with _ctrl_c_waits():  # it would not understand one before it has imported the modules
+            forkserver.ensure_running()  # it imports while this process does something else
         self._workers: dict[int, Worker] = {}
 
     def executor(self, slot: int = 0) -> ProcessPoolExecutor:
@@ -248,6 +250,16 @@ class DaskPool(Pool):
 def _look(marker: str) -> tuple[str, bool]:
     """Say which version a worker runs and whether it sees a file."""
     return __version__, Path(marker).exists()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold back Ctrl-C from this thread, and for good from the processes that start meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker() -> None:

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from protcontact.atomic import replacing
@@ -28,6 +27,7 @@ from protcontact.errors import InputError
 from protcontact.metrics.calibration import Temperature
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.models.contract import ContactModel, Described, Encoder, PairHead
+from protcontact.training.sharding import FSDPModule
 
 KEY = "protcontact"
 FORMAT = 1
@@ -329,13 +329,18 @@ def refuse_other_optimizer(state: Mapping[str, Any], own: Optimizer) -> None:
     if SINCE_LATELY not in stored:
         stored[SINCE_LATELY] = asked.get(SINCE_LATELY)
     for name in sorted((stored.keys() | asked.keys()) - NO_SETTINGS):
-        before, now = stored.get(name), asked.get(name)
+        # as a checkpoint of FSDP, betas are a list
+        before, now = _as_tuple(stored.get(name)), _as_tuple(asked.get(name))
         if before != now:
             raise InputError(
                 f"this run was started with {_of_optimizer(name, before)} and is to go on with "
                 f"{_of_optimizer(name, now)}; restore model.optimizer, or start anew without "
                 "--ckpt_path"
             )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _of_optimizer(name: str, value: Any) -> str:

@@ -20,11 +20,23 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.optim import Optimizer
 
 from protcontact.errors import InputError
 from protcontact.models.contract import Encoder
+
+try:  # public, and complete enough for this package, since torch 2.6
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    COMPLETE = True
+except ImportError:
+    from torch.distributed._composable.fsdp import (  # type: ignore[no-redef, unused-ignore]
+        FSDPModule,
+        MixedPrecisionPolicy,
+        fully_shard,
+    )
+
+    COMPLETE = False
 
 # Gradients are added over ranks in float32: a sum over many ranks would lose what is small. The
 # parameters are float32; with bf16-mixed autocast casts them, as without shards.
@@ -39,9 +51,17 @@ class ShardedStrategy(ModelParallelStrategy):
 
     Args:
         timeout: How long a rank waits for the others before the job ends.
+
+    Raises:
+        InputError: If this torch has no whole FSDP2.
     """
 
     def __init__(self, timeout: timedelta = timedelta(minutes=30)) -> None:
+        if not COMPLETE:
+            raise InputError(
+                f"FSDP needs torch 2.6 or newer, and this is {torch.__version__}; install a newer "
+                "one, or use configs/strategy/ddp.yaml"
+            )
         super().__init__(
             data_parallel_size="auto",
             tensor_parallel_size=1,
@@ -146,11 +166,10 @@ def shard(model: nn.Module, mesh: DeviceMesh) -> None:
 def evaluate_with_versions(trainer: pl.Trainer) -> None:
     """Evaluate under `torch.no_grad`, not in inference mode, as Lightning does under FSDP1.
 
-    Weights that are gathered in inference mode for the first time have no versions: training could
-    not use them afterwards, and a single rank cannot gather them at all.
+    Weights that are gathered in inference mode have no versions, and a single rank cannot gather
+    them at all. Validation within a training is under `torch.no_grad` anyway.
     """
-    training = trainer.fit_loop.epoch_loop.val_loop
-    for loop in (training, trainer.validate_loop, trainer.test_loop, trainer.predict_loop):
+    for loop in (trainer.validate_loop, trainer.test_loop, trainer.predict_loop):
         loop.inference_mode = False
 
 

@@ -298,7 +298,12 @@ def test_batches_are_planned_in_the_steps_of_the_trainer(data):
     ("settings", "message"),
     [
         ({"callbacks": [GradientAccumulationScheduler({0: 1, 2: 4})]}, "planned in steps"),
-        ({"accumulate_grad_batches": 2, "val_check_interval": 5}, "no multiple of .* use 6"),
+        ({"accumulate_grad_batches": 2, "val_check_interval": 5}, "interval 5 .* use 6"),
+        ({"accumulate_grad_batches": 2, "limit_train_batches": 3}, "batches 3 .* use 4"),
+        (
+            {"accumulate_grad_batches": 2, "val_check_interval": 0.99},
+            "interval 0.99 .* of the 2 of",
+        ),
     ],
 )
 def test_steps_that_are_not_planned_are_refused(data, settings, message):

@@ -319,6 +319,18 @@ def test_another_kind_of_optimizer_is_refused(kind):
             refuse_other_optimizer(state, own)
 
 
+def test_lists_in_a_state_are_tuples():
+    """As they come back from a run that was resumed under FSDP."""
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    run = torch.optim.AdamW(weights, lr=1e-3)
+    state = run.state_dict()
+    state["param_groups"][0]["betas"] = [0.9, 0.999]
+    refuse_other_optimizer(state, run)
+    state["param_groups"][0]["betas"] = [0.8, 0.999]
+    with pytest.raises(InputError, match="betas"):
+        refuse_other_optimizer(state, run)
+
+
 def test_how_an_optimizer_computes_is_no_setting():
     """Nor what only newer versions of torch write down."""
     weights = [torch.nn.Parameter(torch.zeros(2))]

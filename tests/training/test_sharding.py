@@ -17,6 +17,7 @@ from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.resnet import ResNet
+from protcontact.training import sharding
 from protcontact.training.checkpoint import describe
 from protcontact.training.random_twin import random_twin
 from protcontact.training.sharding import ShardedStrategy, blocks, name_parameters, shard
@@ -124,7 +125,8 @@ def test_the_random_twin_is_distributed_as_well(mesh, batch, make_module):
     module.configure_model()
     (twin,) = module.twins
     assert all(isinstance(each, DTensor) for each in twin.parameters())
-    assert not module.trainer.fit_loop.epoch_loop.val_loop.inference_mode
+    for loop in (module.trainer.validate_loop, module.trainer.test_loop):
+        assert not loop.inference_mode
     with torch.no_grad():  # in inference mode a single rank could not gather it
         assert torch.equal(module._nulls["random"](batch), plain(batch))
 
@@ -135,6 +137,12 @@ def test_compiled_parts_are_refused(mesh):
     compile_in_place(model, backend="eager")
     with pytest.raises(InputError, match="leave out --model.compile"):
         shard(model, mesh)
+
+
+def test_a_torch_without_it_is_refused(monkeypatch):
+    monkeypatch.setattr(sharding, "COMPLETE", False)
+    with pytest.raises(InputError, match="needs torch 2.6 or newer, and this is"):
+        ShardedStrategy()
 
 
 def test_split_layers_are_refused():

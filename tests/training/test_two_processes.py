@@ -163,6 +163,9 @@ def two(folder, killed, one):
     for strategy, path in others.items():
         going_on = ["--ckpt_path", folder / path]
         jobs.append(words("fit", folder / f"{strategy}_on", *going_on, strategy=strategy))
+    resumed = Path("fsdp_on", "version_0", "checkpoints", "last.ckpt")  # and now once more
+    more = ["--ckpt_path", folder / resumed, "--trainer.max_steps", STEPS + 1]
+    jobs.append(words("fit", folder / "again", *more, strategy="ddp"))
     for verb, strategy in SCORED.items():
         checkpoint = ["--ckpt_path", last_checkpoint(one)]
         jobs.append(words(verb, folder / f"two_{verb}", *checkpoint, strategy=strategy))
@@ -245,6 +248,12 @@ def test_a_sharded_checkpoint_is_one_file_for_one_process(two):
         assert [group["weight_decay"] for group in groups[1]] == [0.05, 0.0]
         sizes = [[len(group["params"]) for group in each] for each in groups]
         assert sizes[0] == sizes[1]
+
+
+@pytest.mark.slow
+def test_what_went_on_goes_on(two):
+    """The state of an optimizer comes back from FSDP in other types."""
+    assert torch.load(last_checkpoint(two / "again"), weights_only=True)["global_step"] == STEPS + 1
 
 
 @pytest.mark.slow

@@ -48,6 +48,8 @@ class RunCheckpoint(ModelCheckpoint):
             if _ends(trainer):
                 self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
                 return
+        if trainer.fit_loop.epoch_loop._should_accumulate():
+            return  # within a step, whose gradients so far are in no file
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_end(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
@@ -67,10 +69,12 @@ class RunCheckpoint(ModelCheckpoint):
             and trainer.enable_validation
             and not rehearsal
         ):
+            others = [each for each in trainer.checkpoint_callbacks if isinstance(each, type(self))]
+            saved = [each.best_model_path for each in others if each.best_model_path]
             rank_zero_warn(
                 f"the training ended without a validation that logs {self.monitor}, so there is no "
-                f"{self.filename}.ckpt; go on from last.ckpt with a lower "
-                "--trainer.val_check_interval"
+                f"{self.filename}.ckpt; set a lower --trainer.val_check_interval"
+                + (f" and go on from {saved[0]}" if saved else ", and train again")
             )
 
     def _should_save_on_train_epoch_end(self, trainer: "pl.Trainer") -> bool:
@@ -99,19 +103,18 @@ class RunCheckpoint(ModelCheckpoint):
         """Copy the file into this start's folder; what changes in the state."""
         assert self._resumed is not None and self.dirpath is not None
         path = Path(state["best_model_path"])
-        places = [
-            path,
-            self._resumed.parent / path.name,
-        ]  # a run that was moved knows its old place
+        # a run that was moved knows its old place, where another one may be by now
+        places = [self._resumed.parent / path.name, path]
         if self.monitor is None:
             places = [self._resumed]
         old = next((place for place in places if place.is_file()), None)
         changed = {"dirpath": self.dirpath, "kth_best_model_path": "", "last_model_path": ""}
         if old is None or not path.name:
             if path.name:
+                looked_at = " nor at ".join(dict.fromkeys(map(str, places)))
                 rank_zero_warn(
-                    f"the best checkpoint of this run is neither {places[0]} nor {places[1]}, so "
-                    "the best is found anew; if you have it, put it there and start again"
+                    f"{path.name} of this run is not at {looked_at}, so it is made anew; if you "
+                    "have it, put it there and start again"
                 )
             forgotten = {"best_model_score": None, "kth_value": self.kth_value}
             return {**changed, **forgotten, "best_model_path": "", "best_k_models": {}}
@@ -132,7 +135,10 @@ def _validation_follows(trainer: "pl.Trainer") -> bool:
 
 
 def _ends(trainer: "pl.Trainer") -> bool:
-    """Whether the step that has just ended is the last one: of all, of the epochs, or in time."""
+    """Whether the step that has just ended is the last one: of all, of the epochs, or in time.
+
+    Not if a callback ends the training after the epoch.
+    """
     loop = trainer.fit_loop
     last_epoch = 0 <= (loop.max_epochs or 0) - 1 <= trainer.current_epoch
     return (

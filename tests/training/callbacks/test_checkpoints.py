@@ -258,8 +258,26 @@ def test_a_training_without_a_best_checkpoint_says_so(tmp_path, recwarn):
     trained(tmp_path / "b", max_epochs=1, limit_val_batches=0)
     told = [str(each.message) for each in recwarn]
     assert not [text for text in told if "there is no best.ckpt" in text]
-    with pytest.warns(UserWarning, match="there is no best.ckpt; .* --trainer.val_check_interval"):
+    with pytest.warns(UserWarning, match=r"no best.ckpt; .* and go on from .*c/last\.ckpt"):
         trained(tmp_path / "c", max_epochs=1, val_check_interval=100, **BY_STEPS)
+
+
+def test_nor_is_a_last_checkpoint_promised_where_there_is_none(tmp_path):
+    best = RunCheckpoint(dirpath=tmp_path, filename="best", monitor="score", mode="max")
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_epochs=1,
+        val_check_interval=100,
+        num_sanity_val_steps=0,
+        callbacks=[best],
+        **BY_STEPS,
+    )
+    loader = DataLoader(torch.zeros(3, 1))
+    with pytest.warns(UserWarning, match="no best.ckpt; .* and train again"):
+        trainer.fit(Scripted([0.5]), loader, loader)
 
 
 def test_nothing_is_saved_behind_an_epoch_that_was_validated(tmp_path):
@@ -280,6 +298,7 @@ def test_a_run_that_was_moved_keeps_its_best(tmp_path):
     scores = [0.9, 0.2, 0.5, 0.4]
     first = fit(tmp_path / "a", scores, 2)
     path = move(tmp_path / "a", tmp_path / "elsewhere")
+    fit(tmp_path / "a", [0.1, 0.8], 2)  # another run in the old place
     resumed = fit(tmp_path / "b", scores, 4, ckpt_path=path)
     assert float(resumed.best_model_score) == float(first.best_model_score)
     assert torch.load(tmp_path / "b" / "best.ckpt", weights_only=True)["epoch"] == 0
@@ -291,7 +310,7 @@ def test_a_best_that_is_nowhere_is_found_anew(tmp_path):
     fit(tmp_path / "a", scores, 2)
     (tmp_path / "a" / "best.ckpt").unlink()
     with pytest.warns(
-        UserWarning, match=r"is neither .*best\.ckpt nor .*best\.ckpt, so the best is"
+        UserWarning, match=r"best\.ckpt of this run is not at .*a/best\.ckpt, so it is made anew"
     ):
         resumed = fit(tmp_path / "b", scores, 4, ckpt_path=str(tmp_path / "a" / "last.ckpt"))
     assert float(resumed.best_model_score) == 0.5
@@ -354,6 +373,45 @@ def test_a_run_goes_on_with_the_batches_it_has_not_seen(make_data, tmp_path, set
         done = torch.load(path, weights_only=True)["global_step"]
         after = batches(tmp_path / name, make_data(), 8, ckpt_path=str(path), **settings)
         assert before[:done] + after == whole, name
+
+
+class Weighed(Seen):
+    """Learns from what it sees."""
+
+    def training_step(self, batch, batch_idx):
+        super().training_step(batch, batch_idx)
+        return self.layer(batch.index.float().mean().view(1, 1)).square().sum()
+
+
+def test_nothing_is_saved_within_a_step(make_data, tmp_path):
+    """A resumed run has not saved yet, and would do so at its first batch, in the middle of one."""
+    settings = {"accumulate_grad_batches": 2, "val_check_interval": 100, **BY_STEPS}
+    saved = []
+
+    class Noted(RunCheckpoint):
+        def _save_checkpoint(self, trainer, filepath):
+            saved.append(trainer.fit_loop.epoch_loop.batch_progress.total.ready)
+            super()._save_checkpoint(trainer, filepath)
+
+    def run(folder, steps, ckpt_path=None):
+        saved.clear()
+        options = {"dirpath": folder, "every_n_train_steps": 2, "enable_version_counter": False}
+        module = Weighed()
+        Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            max_steps=steps,
+            callbacks=[Noted(filename="last", **options)],
+            **settings,
+        ).fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
+        return list(saved)
+
+    assert run(tmp_path / "a", 6) == [4, 8, 12]
+    assert run(tmp_path / "b", 2) == [4]
+    assert run(tmp_path / "c", 6, str(tmp_path / "b" / "last.ckpt")) == [8, 12]
 
 
 def test_an_epoch_does_not_get_longer(make_data, tmp_path):
