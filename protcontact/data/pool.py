@@ -29,7 +29,7 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait as wait_for_sentinel
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -114,6 +114,7 @@ class LocalPool(Pool):
         self.slots = workers
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(modules)
+        resource_tracker.ensure_running()  # here, as it ends with Ctrl-C let through
         with _ctrl_c_waits():  # it would not understand one before it has imported the modules
             forkserver.ensure_running()  # it imports while this process does something else
         self._workers: dict[int, Worker] = {}

@@ -166,6 +166,21 @@ def test_killed_run_goes_on_with_the_same_numbers(config, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_training_that_is_terminated_is_no_success(config, data, tmp_path):
+    """As by a cluster, whose next job would go on as if it were trained."""
+    output, last = tmp_path / "output.txt", tmp_path / "run/version_0/checkpoints/last.ckpt"
+    endless = words("fit", config, data, tmp_path / "run", "--trainer.max_steps", 100_000)
+    with started(endless, output) as process:
+        deadline = time.monotonic() + 200
+        while not last.is_file():
+            assert time.monotonic() < deadline and process.poll() is None, output.read_text()
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert "terminated; --ckpt_path last goes on" in output.read_text()
+
+
+@pytest.mark.slow
 def test_two_processes_write_one_run(config, data, tmp_path):
     """DDP over gloo through the command line."""
     more = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]

@@ -185,3 +185,23 @@ def test_a_scheduler_must_answer(monkeypatch, tmp_path, address):
     monkeypatch.setattr("protcontact.data.pool.CONNECT_SECONDS", 0.5)
     with pytest.raises(InputError, match="no Dask scheduler answers at "):
         DaskPool(address, tmp_path)
+
+
+MASKS = """
+import signal
+from multiprocessing import forkserver
+from protcontact.data.pool import LocalPool
+
+with LocalPool(1, ["protcontact.data.pool"]):
+    status = open(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read()
+    blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+    print(bool(blocked & 1 << signal.SIGINT - 1))
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the mask of a process in /proc")
+def test_ctrl_c_waits_until_the_workers_have_imported():
+    """Else each of them prints a traceback. The pool's own process is interrupted as ever."""
+    done = subprocess.run([sys.executable, "-c", MASKS], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
