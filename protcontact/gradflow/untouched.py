@@ -66,8 +66,7 @@ def untouched(model: nn.Module, autocast: torch.dtype | None = None) -> Iterator
     When this is left, also by an exception, the mode of each submodule, the ``.grad`` of each
     parameter (even after a ``backward()`` in here) and the state of torch's random numbers are what
     they were before. Buffers that a module writes in eval mode are not looked after, and hooks that
-    others have put on the model fire in here, too. A compiled model is refused before torch 2.6,
-    with a RuntimeError.
+    others have put on the model fire in here, too.
 
     Args:
         model: All that runs in here.

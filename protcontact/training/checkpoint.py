@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from protcontact.atomic import replacing
@@ -27,7 +28,6 @@ from protcontact.errors import InputError
 from protcontact.metrics.calibration import Temperature
 from protcontact.metrics.nulls import SeparationPrior
 from protcontact.models.contract import ContactModel, Described, Encoder, PairHead
-from protcontact.training.sharding import FSDPModule
 
 KEY = "protcontact"
 FORMAT = 1

@@ -15,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim.lr_scheduler import LambdaLR
 
 from protcontact.batch import ContactBatch
@@ -43,7 +44,7 @@ from protcontact.training.checkpoint import (
 from protcontact.training.copied_chains import CopiedChains
 from protcontact.training.fingerprint import scored_on
 from protcontact.training.schedule import warmup_cosine
-from protcontact.training.sharding import FSDPModule, evaluate_with_versions, shard
+from protcontact.training.sharding import evaluate_with_versions, shard
 from protcontact.training.stage_scores import Scorer, StageScores
 
 AdamW: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3)  # noqa: E731

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from protcontact.models.contract import ContactModel, Described
-from protcontact.training.sharding import FSDPModule
 
 
 def random_twin(model: ContactModel, seed: int) -> ContactModel:

@@ -20,23 +20,11 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.optim import Optimizer
 
 from protcontact.errors import InputError
 from protcontact.models.contract import Encoder
-
-try:  # public, and complete enough for this package, since torch 2.6
-    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-
-    COMPLETE = True
-except ImportError:
-    from torch.distributed._composable.fsdp import (  # type: ignore[no-redef, unused-ignore]
-        FSDPModule,
-        MixedPrecisionPolicy,
-        fully_shard,
-    )
-
-    COMPLETE = False
 
 # Gradients are added over ranks in float32: a sum over many ranks would lose what is small. The
 # parameters are float32; with bf16-mixed autocast casts them, as without shards.
@@ -51,17 +39,9 @@ class ShardedStrategy(ModelParallelStrategy):
 
     Args:
         timeout: How long a rank waits for the others before the job ends.
-
-    Raises:
-        InputError: If this torch has no whole FSDP2.
     """
 
     def __init__(self, timeout: timedelta = timedelta(minutes=30)) -> None:
-        if not COMPLETE:
-            raise InputError(
-                f"FSDP needs torch 2.6 or newer, and this is {torch.__version__}; install a newer "
-                "one, or use configs/strategy/ddp.yaml"
-            )
         super().__init__(
             data_parallel_size="auto",
             tensor_parallel_size=1,

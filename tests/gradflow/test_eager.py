@@ -1,4 +1,4 @@
-"""Hooks fire on what is compiled, and an old torch says so where they would not."""
+"""Hooks fire on what is compiled."""
 
 import pytest
 import torch
@@ -27,13 +27,6 @@ def test_hooks_fire_on_a_model_that_was_compiled_and_run_before(make):
         model(torch.ones(1, 2))
         handle.remove()
     assert seen == [1]
-
-
-@pytest.mark.parametrize("make", [in_place, wrapped])
-def test_an_old_torch_is_told(make, monkeypatch):
-    monkeypatch.delattr(torch.compiler, "set_stance")
-    with pytest.raises(RuntimeError, match="from torch 2.6 on.*leave out"):
-        eagerly(make())
 
 
 def test_what_is_not_compiled_needs_nothing(monkeypatch):

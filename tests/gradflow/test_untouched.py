@@ -274,17 +274,6 @@ def test_what_is_compiled_runs_eagerly_and_is_not_compiled_again(compiled):
     assert len(graphs) == compilations
 
 
-def test_an_old_torch_refuses_a_compiled_model_only(monkeypatch):
-    monkeypatch.delattr(torch.compiler, "set_stance", raising=False)
-    model = nn.Sequential(nn.Linear(2, 2))
-    with untouched(model):
-        pass
-    model[0].compile()
-    with pytest.raises(RuntimeError, match="eagerly from torch 2.6 on"), untouched(model):
-        pass
-    assert model[0].training
-
-
 def test_the_subject_is_the_first_contact_model():
     batch, model = random_batch([30]), contact_model()
     for holder in (model, nn.Sequential(nn.Linear(1, 1), model, copy.deepcopy(model))):

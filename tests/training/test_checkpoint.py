@@ -314,6 +314,8 @@ def test_another_kind_of_optimizer_is_refused(kind):
     weights = [torch.nn.Parameter(torch.zeros(2))]
     run = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.05)
     other = getattr(torch.optim, kind)(weights, lr=1e-3, weight_decay=0.05)
+    if kind == "Adam" and "decoupled_weight_decay" not in run.param_groups[0]:
+        pytest.skip("this torch writes the same settings for Adam and AdamW")
     for state, own in ((run.state_dict(), other), (other.state_dict(), run)):
         with pytest.raises(InputError, match="restore model.optimizer"):
             refuse_other_optimizer(state, own)
@@ -336,5 +338,5 @@ def test_how_an_optimizer_computes_is_no_setting():
     weights = [torch.nn.Parameter(torch.zeros(2))]
     run = torch.optim.AdamW(weights, lr=1e-3, foreach=True)
     state = run.state_dict()
-    del state["param_groups"][0]["decoupled_weight_decay"]
+    state["param_groups"][0].pop("decoupled_weight_decay", None)
     refuse_other_optimizer(state, torch.optim.AdamW(weights, lr=1e-3, foreach=False))

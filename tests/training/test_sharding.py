@@ -17,7 +17,6 @@ from protcontact.models.encoders.recurrent import BiLSTM
 from protcontact.models.encoders.transformer import Transformer
 from protcontact.models.heads.bilinear import Bilinear
 from protcontact.models.heads.resnet import ResNet
-from protcontact.training import sharding
 from protcontact.training.checkpoint import describe
 from protcontact.training.random_twin import random_twin
 from protcontact.training.sharding import ShardedStrategy, blocks, name_parameters, shard
@@ -137,12 +136,6 @@ def test_compiled_parts_are_refused(mesh):
     compile_in_place(model, backend="eager")
     with pytest.raises(InputError, match="leave out --model.compile"):
         shard(model, mesh)
-
-
-def test_a_torch_without_it_is_refused(monkeypatch):
-    monkeypatch.setattr(sharding, "COMPLETE", False)
-    with pytest.raises(InputError, match="needs torch 2.6 or newer, and this is"):
-        ShardedStrategy()
 
 
 def test_split_layers_are_refused():
