@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch.distributed
+import torch
 from torch import Tensor
 
 from protcontact.batch import ContactBatch
 from protcontact.metrics.ranges import RANGES
+from protcontact.metrics.running import of_all
 
 ALL = "all"  # the ranges together: separations of 6 and more
 BARS = 15  # bins of the expected calibration error, as in Guo et al. 2017
@@ -292,17 +293,10 @@ class Reliability:
 
         Without a process group these are the counts held here. Refuses what `add` refuses.
         """
-        parts: list[Reliability] = [self]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rows: list[dict[str, _Row]] = [{} for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(rows, self._rows)
-            parts = []
-            for held in rows:
-                parts.append(Reliability())
-                parts[-1]._rows = held
         joined = Reliability()
-        for part in parts:
-            joined.merge(part)
+        for rows in of_all(self._rows):
+            for name, row in rows.items():
+                joined.add(name, row)
         return joined
 
     def reset(self) -> None:

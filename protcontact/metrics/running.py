@@ -23,6 +23,18 @@ from protcontact.metrics.ranges import RANGES
 Held = TypeVar("Held")
 
 
+def of_all(own: Held) -> list[Held]:
+    """Return what each process holds, on every process; a collective call.
+
+    Without a process group that is what this one holds.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    parts = [own] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, own)
+    return parts
+
+
 class ContactScores:
     """Rows of per-chain scores and their means.
 
@@ -90,7 +102,7 @@ class ContactScores:
         Without a process group these are the rows held here. Refuses what `add` refuses.
         """
         joined = ContactScores()
-        for part in _of_all(self.rows()):
+        for part in of_all(self.rows()):
             for row in part:
                 joined.add(row)
         return joined
@@ -152,7 +164,7 @@ class RunningLosses:
     def gather(self) -> "RunningLosses":
         """Return the losses of all processes, on every process; a collective call."""
         joined = RunningLosses()
-        for part in _of_all(self._held):
+        for part in of_all(self._held):
             for name, held in part.items():
                 joined._held[name] = held | joined._held.get(name, {})
         return joined
@@ -160,15 +172,6 @@ class RunningLosses:
     def reset(self) -> None:
         """Forget all chains."""
         self._held.clear()
-
-
-def _of_all(own: Held) -> list[Held]:
-    """What each process holds, on every process; without a process group, what this one does."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [own]
-    parts = [own] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, own)
-    return parts
 
 
 def _truth(row: ChainScores) -> tuple[object, ...]:

@@ -40,7 +40,6 @@ NO_SETTINGS = {
     "capturable",
     "differentiable",
 }
-SINCE_LATELY = "decoupled_weight_decay"  # is not in the files of older versions of torch
 
 
 def describe(module: Described) -> dict[str, Any]:
@@ -326,8 +325,6 @@ def refuse_other_optimizer(state: Mapping[str, Any], own: Optimizer) -> None:
     """
     stored, asked = state["param_groups"][0], own.param_groups[0]
     stored = {**stored, "lr": stored.get("initial_lr", asked["lr"])}  # before the schedule
-    if SINCE_LATELY not in stored:
-        stored[SINCE_LATELY] = asked.get(SINCE_LATELY)
     for name in sorted((stored.keys() | asked.keys()) - NO_SETTINGS):
         # as a checkpoint of FSDP, betas are a list
         before, now = _as_tuple(stored.get(name)), _as_tuple(asked.get(name))

@@ -12,6 +12,13 @@ from protcontact.errors import InputError
 from protcontact.training.callbacks.checkpoints import RunCheckpoint, _copy
 from protcontact.training.checkpoint import WholeFiles
 
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
 
 class Scripted(LightningModule):
     """Logs the scores that it is told to."""
@@ -36,10 +43,7 @@ def fit(folder, scores, epochs, ckpt_path=None):
         dirpath=folder, filename="best", monitor="score", mode="max", enable_version_counter=False
     )
     trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **QUIET,
         num_sanity_val_steps=0,
         max_epochs=epochs,
         callbacks=[best],
@@ -89,10 +93,7 @@ def trainer_of_last(folder, *callbacks):
         dirpath=folder, filename="last", every_n_epochs=1, enable_version_counter=False
     )
     return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **QUIET,
         max_epochs=2,
         callbacks=[last, *callbacks],
     )
@@ -173,10 +174,7 @@ def test_a_validation_that_was_killed_is_repeated(tmp_path, kill_at):
     def run(module, folder, **more):
         last = RunCheckpoint(dirpath=folder, filename="last", every_n_train_steps=2)
         trainer = Trainer(
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            **QUIET,
             num_sanity_val_steps=0,
             max_steps=8,
             val_check_interval=4,
@@ -201,10 +199,7 @@ def trained(folder, module=None, **settings):
     last = RunCheckpoint(dirpath=folder, filename="last", every_n_train_steps=100)
     best = RunCheckpoint(dirpath=folder, filename="best", monitor="score", mode="max")
     trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **QUIET,
         num_sanity_val_steps=0,
         callbacks=[last, best],
         **settings,
@@ -265,10 +260,7 @@ def test_a_training_without_a_best_checkpoint_says_so(tmp_path, recwarn):
 def test_nor_is_a_last_checkpoint_promised_where_there_is_none(tmp_path):
     best = RunCheckpoint(dirpath=tmp_path, filename="best", monitor="score", mode="max")
     trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **QUIET,
         max_epochs=1,
         val_check_interval=100,
         num_sanity_val_steps=0,
@@ -334,10 +326,7 @@ def batches(folder, data, steps, ckpt_path=None, **settings):
     module = Seen()
     options = {"dirpath": folder, "enable_version_counter": False}
     Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **QUIET,
         num_sanity_val_steps=0,
         max_steps=steps,
         callbacks=[
@@ -375,14 +364,6 @@ def test_a_run_goes_on_with_the_batches_it_has_not_seen(make_data, tmp_path, set
         assert before[:done] + after == whole, name
 
 
-class Weighed(Seen):
-    """Learns from what it sees."""
-
-    def training_step(self, batch, batch_idx):
-        super().training_step(batch, batch_idx)
-        return self.layer(batch.index.float().mean().view(1, 1)).square().sum()
-
-
 def test_nothing_is_saved_within_a_step(make_data, tmp_path):
     """A resumed run has not saved yet, and would do so at its first batch, in the middle of one."""
     settings = {"accumulate_grad_batches": 2, "val_check_interval": 100, **BY_STEPS}
@@ -396,17 +377,13 @@ def test_nothing_is_saved_within_a_step(make_data, tmp_path):
     def run(folder, steps, ckpt_path=None):
         saved.clear()
         options = {"dirpath": folder, "every_n_train_steps": 2, "enable_version_counter": False}
-        module = Weighed()
         Trainer(
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            **QUIET,
             num_sanity_val_steps=0,
             max_steps=steps,
             callbacks=[Noted(filename="last", **options)],
             **settings,
-        ).fit(module, datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
+        ).fit(Seen(), datamodule=make_data(), ckpt_path=ckpt_path, weights_only=True)
         return list(saved)
 
     assert run(tmp_path / "a", 6) == [4, 8, 12]
